@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Growing buffers with a maximum. Sizes never wrap: every comparison is of the form
+ * n > max - len, with len <= max kept true at all times.
+ */
+#include "base/buf.h"
+
+#include <stdlib.h>
+
+enum { BUF_FIRST = 256 };
+
+void buf_init(struct buf *b, size_t max)
+{
+	*b = (struct buf){ .max = max };
+}
+
+void buf_deinit(struct buf *b)
+{
+	free(b->data);
+	buf_init(b, b->max);
+}
+
+bool buf_reserve(struct buf *b, size_t n)
+{
+	if (n <= b->cap - b->len)
+		return true;
+	if (n > b->max - b->len)
+		return false;
+	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
+	while (cap < b->len + n)
+		cap = cap > b->max / 2 ? b->max : cap * 2;
+	if (cap > b->max)
+		cap = b->max;
+	char *data = realloc(b->data, cap);
+	if (data == NULL)
+		return false;
+	b->data = data;
+	b->cap = cap;
+	return true;
+}
+
+bool buf_add(struct buf *b, const void *data, size_t n)
+{
+	if (!buf_reserve(b, n))
+		return false;
+	buf_put(b, slice_of(data, n));
+	return true;
+}
+
+void buf_put_number(struct buf *b, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n != 0);
+	buf_put(b, slice_of(digits + at, sizeof(digits) - at));
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_BASE_LIMITS_H
+#define VPCFLOWD_BASE_LIMITS_H
+
+#include <stdint.h>
+
+/*
+ * What a peer may cost us. Each row is a member of struct limits, a command line option and a
+ * key of the configuration file: member, option, unit, default, least, greatest, why.
+ *   SIZE   octets, typed as 512, 64K, 16M or 1G (powers of 1024)
+ *   COUNT  a plain number
+ *   TIME   seconds
+ */
+#define LIMITS(X)                                                                                  \
+	X(payload, "max-payload", SIZE, 16u << 20, 1024, 1u << 30,                                 \
+	  "largest payload as sent; Lambda's own is 1 MB, backfill cuts at 4 MiB")                 \
+	X(inflated, "max-inflated", SIZE, 64u << 20, 65536, 4ull << 30,                            \
+	  "most octets one payload may unpack to")                                                 \
+	X(ratio, "max-ratio", COUNT, 200, 1, 1100,                                                 \
+	  "most octets out of gzip for one octet in, once past 64 KiB; flow logs reach 20")        \
+	X(depth, "max-depth", COUNT, 32, 3, 64, "deepest JSON; what AWS sends has 5 levels")       \
+	X(nesting, "max-nesting", COUNT, 3, 1, 8,                                                  \
+	  "gzip and base64 layers around a document; what AWS sends has 2")                        \
+	X(columns, "max-columns", COUNT, 128, 1, 128, "columns of a record; AWS has 72 fields")    \
+	X(connections, "max-connections", COUNT, 1024, 1, 1000000,                                 \
+	  "peers at once; more wait in the kernel's queue")                                        \
+	X(in_flight, "max-in-flight", SIZE, 64u << 20, 65536, 64ull << 30,                         \
+	  "octets of all peers' unfinished payloads; past it peers are slowed down")               \
+	X(first_byte, "first-byte-timeout", TIME, 10, 1, 86400,                                    \
+	  "a new peer sends something within this time")                                           \
+	X(whole_payload, "payload-timeout", TIME, 60, 1, 86400,                                    \
+	  "a payload that was begun is complete within this time")                                 \
+	X(idle, "idle-timeout", TIME, 300, 1, 86400, "between payloads a peer may be silent")      \
+	X(drain, "drain-timeout", TIME, 30, 1, 3600,                                               \
+	  "after SIGTERM outputs and peers have this long to finish")
+
+struct limits {
+#define X(member, option, unit, standard, least, greatest, why) uint64_t member;
+	LIMITS(X)
+#undef X
+};
+
+/* Every limit at its default. */
+struct limits limits_standard(void);
+
+/* Limits that are not worth an option. */
+enum {
+	/* The widest record of 128 columns with 200 octets each is below this. */
+	LINE_LIMIT = 32 * 1024,
+	/* What a document costs beside its text: bounds a payload of a million empty ones. */
+	DOCUMENT_COST = 256,
+	/* Records of one Kinesis or Firehose batch; AWS sends at most 10,000. */
+	BATCH_LIMIT = 10000,
+};
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command line and configuration file to one checked struct config: the file first, then the
+ * command line over it, then what depends on both.
+ */
+#include "config.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "config_file.h"
+#include "options.h"
+
+enum { OPTION_MOST = 64, FIRST_LONG = 256 };
+
+static void config_free(struct config *c)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if (option_rows[i].clear != NULL)
+			option_rows[i].clear(c);
+	free(c->config_file);
+	free(c->ready_file);
+	free(c->token_file);
+	free(c->fields);
+	sources_deinit(&c->sources);
+	tokens_deinit(&c->tokens);
+	free(c);
+}
+
+const struct config *config_reference(const struct config *config)
+{
+	struct config *c = (struct config *)(uintptr_t)config;
+	atomic_fetch_add(&c->references, 1);
+	return config;
+}
+
+void config_release(const struct config *config)
+{
+	struct config *c = (struct config *)(uintptr_t)config;
+	if (c != NULL && atomic_fetch_sub(&c->references, 1) == 1)
+		config_free(c);
+}
+
+/* ---- the command line ----------------------------------------------------------------------- */
+
+struct line {
+	struct option longs[OPTION_MOST + 1];
+	char letters[2 * OPTION_MOST + 3];
+};
+
+static void make_line(struct line *l)
+{
+	char *to = l->letters;
+	*to++ = ':';
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option_row *row = &option_rows[i];
+		bool value = row->form != OPTION_FLAG;
+		l->longs[i] = (struct option){
+			.name = row->name,
+			.has_arg = value ? required_argument : no_argument,
+			.val = FIRST_LONG + (int)i,
+		};
+		if (row->letter != 0)
+			*to++ = row->letter;
+		if (row->letter != 0 && value)
+			*to++ = ':';
+	}
+	l->longs[option_count] = (struct option){ .name = NULL };
+	*to = '\0';
+}
+
+static const struct option_row *row_of(int code)
+{
+	if (code >= FIRST_LONG)
+		return &option_rows[code - FIRST_LONG];
+	for (size_t i = 0; i < option_count; i++)
+		if (option_rows[i].letter == code)
+			return &option_rows[i];
+	return NULL;
+}
+
+static bool usage(const char *what, const char *option)
+{
+	char text[LOG_ESCAPED];
+	log_error("config", "%s option=\"%s\"; try --help", what,
+		  log_escape(slice_text(option), text));
+	return false;
+}
+
+static bool set_option(struct config *c, const struct option_row *row, const char *value)
+{
+	char why[WHY_ROOM] = "";
+	char text[LOG_ESCAPED];
+	if (row->set(c, value, why))
+		return true;
+	log_error("config", "bad value: %s option=\"--%s %s\"", why, row->name,
+		  log_escape(slice_text(value), text));
+	return false;
+}
+
+/* Goes over argv; only_config: look for --config and for what makes it needless, no more. */
+static bool read_line(struct config *c, int argc, char **argv, bool only_config)
+{
+	struct line l;
+	bool cleared[OPTION_MOST] = { false };
+	int code;
+	make_line(&l);
+	optind = 0;
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, l.letters, l.longs, NULL)) != -1) {
+		if (code == '?')
+			return usage("unknown option or needless value", argv[optind - 1]);
+		if (code == ':')
+			return usage("option needs a value", argv[optind - 1]);
+		const struct option_row *row = row_of(code);
+		size_t at = (size_t)(row - option_rows);
+		if (only_config && row != option_by_name("config"))
+			continue;
+		if (row->clear != NULL && !cleared[at])
+			row->clear(c);
+		cleared[at] = true;
+		if (!set_option(c, row, optarg))
+			return false;
+	}
+	c->file = argv + optind;
+	c->files = (size_t)(argc - optind);
+	return true;
+}
+
+/* ---- what depends on all of it -------------------------------------------------------------- */
+
+static bool set_standard(struct config *c)
+{
+	if (c->listens == 0) {
+		if (!set_option(c, option_by_name("listen"), "[::]:20555"))
+			return false;
+		c->listen[0].standard = true;
+	}
+	if (c->outputs == 0 && !set_option(c, option_by_name("output"), "ftsq"))
+		return false;
+	return c->sources.format != NULL || set_option(c, option_by_name("flow-format"), "default");
+}
+
+static void add_columns(struct format *all, const struct format *more)
+{
+	for (unsigned i = 0; i < more->count && all->count < COLUMN_LIMIT; i++) {
+		enum field field = more->column[i].field;
+		if (field == FIELD_UNKNOWN || all->place[field] >= 0)
+			continue;
+		all->place[field] = (int16_t)all->count;
+		all->column[all->count++] = more->column[i];
+	}
+}
+
+/* The flow format's columns, then those that other sources have beside them. */
+static void choose_columns(struct config *c)
+{
+	c->columns = *c->sources.format;
+	for (size_t i = 0; i < c->sources.count; i++)
+		if (c->sources.rules[i].format != NULL)
+			add_columns(&c->columns, c->sources.rules[i].format);
+	for (size_t i = 0; i < c->outputs; i++) {
+		c->output[i].columns = c->fields;
+		c->output[i].wait_for_space = !c->read;
+	}
+}
+
+static bool load_tokens(struct config *c)
+{
+	const char *why;
+	if (c->token_file == NULL || tokens_load(&c->tokens, c->token_file, &why))
+		return true;
+	log_error("config", "cannot use tokens: %s option=\"--token-file %s\"", why, c->token_file);
+	return false;
+}
+
+static bool check_files(const struct config *c)
+{
+	if (c->read && c->files == 0)
+		return usage("no file to read", "--read");
+	if (!c->read && c->files > 0)
+		return usage("a file without --read", c->file[0]);
+	return true;
+}
+
+static bool load(struct config *c, int argc, char **argv)
+{
+	if (!read_line(c, argc, argv, true))
+		return false;
+	if (c->config_file != NULL && !config_file_load(c, c->config_file))
+		return false;
+	if (!read_line(c, argc, argv, false))
+		return false;
+	if (c->task == TASK_HELP || c->task == TASK_VERSION)
+		return true;
+	c->columns_known = c->sources.format != NULL || c->sources.count > 0;
+	if (!check_files(c) || !set_standard(c) || !load_tokens(c))
+		return false;
+	choose_columns(c);
+	return true;
+}
+
+bool config_load(struct config **config, int argc, char **argv)
+{
+	struct config *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return false;
+	atomic_init(&c->references, 1);
+	c->log_level = LOG_INFO;
+	c->limits = limits_standard();
+	c->sources.standard.domain = 1;
+	bool ok = source_set_exporter(&c->sources.standard, SLICE_LITERAL("127.0.0.1")) &&
+		  load(c, argc, argv);
+	if (!ok) {
+		config_release(c);
+		return false;
+	}
+	*config = c;
+	return true;
+}
+
+/* ---- --check-config ------------------------------------------------------------------------- */
+
+static void describe_format(const char *what, const struct format *f, FILE *out)
+{
+	fprintf(out, "%s ", what);
+	for (unsigned i = 0; i < f->count; i++) {
+		struct slice name = format_column_name(f, i);
+		fprintf(out, "%s%.*s", i == 0 ? "" : ",", (int)name.len, name.data);
+	}
+	fputc('\n', out);
+}
+
+static void describe_rule(const struct source_rule *r, FILE *out)
+{
+	fputs("source", out);
+	const struct {
+		const char *name;
+		const char *pattern;
+	} patterns[] = {
+		{ "log-group", r->group },
+		{ "account", r->account },
+		{ "vpc", r->vpc },
+		{ "interface", r->interface },
+	};
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(*patterns); i++)
+		if (patterns[i].pattern != NULL)
+			fprintf(out, " %s=%s", patterns[i].name, patterns[i].pattern);
+	if (r->has_exporter)
+		fprintf(out, " exporter=%s", r->source.exporter);
+	if (r->has_domain)
+		fprintf(out, " domain=%u", r->source.domain);
+	if (r->format != NULL)
+		describe_format(" flow-format", r->format, out);
+	else
+		fputc('\n', out);
+}
+
+void config_describe(const struct config *c, FILE *out)
+{
+	for (size_t i = 0; i < c->files; i++)
+		fprintf(out, "read %s\n", c->file[i]);
+	for (size_t i = 0; i < c->listens && !c->read; i++)
+		fprintf(out, "listen %s\n", c->listen[i].text);
+	for (size_t i = 0; i < c->outputs; i++)
+		fprintf(out, "output %s %s\n", c->output[i].class->name,
+			c->output[i].path == NULL ? "-" : c->output[i].path);
+	fprintf(out, "exporter %s\ndomain %u\n", c->sources.standard.exporter,
+		c->sources.standard.domain);
+	describe_format("flow-format", c->sources.format, out);
+	describe_format("fields", c->fields == NULL ? &c->columns : c->fields, out);
+	for (size_t i = 0; i < c->sources.count; i++)
+		describe_rule(&c->sources.rules[i], out);
+	fprintf(out, "allow %zu address blocks\n", c->allows);
+	fprintf(out, "tokens %zu\n", c->tokens.count);
+#define X(member, option, unit, standard, least, greatest, why)                                    \
+	fprintf(out, option " %llu\n", (unsigned long long)c->limits.member);
+	LIMITS(X)
+#undef X
+}

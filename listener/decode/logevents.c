@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A document in, its flow log records out, one by one and without copying. Documents are whole and
+ * valid here (payload.c); what can still be wrong is the single event.
+ */
+#include "decode/logevents.h"
+
+#include <limits.h>
+
+#include "base/limits.h"
+
+void logevents_init(struct logevents *e)
+{
+	*e = (struct logevents){ .document = NULL };
+	buf_init(&e->scratch, SIZE_MAX / 2);
+}
+
+void logevents_deinit(struct logevents *e)
+{
+	buf_deinit(&e->scratch);
+}
+
+void logevents_open(struct logevents *e, const struct document *document)
+{
+	e->document = document;
+	e->at = 0;
+	e->done = false;
+	if (document->kind == DOCUMENT_CLOUDWATCH)
+		e->walk = json_walk(document->events);
+}
+
+static struct slice trim(struct slice s)
+{
+	while (s.len > 0 && json_is_space(s.data[0]))
+		slice_skip(&s, 1);
+	while (s.len > 0 && json_is_space(s.data[s.len - 1]))
+		s.len--;
+	return s;
+}
+
+/* A message as written: a line in a string, JSON in a string, or an object. */
+static void from_message(struct logevents *e, struct slice message, struct event *event)
+{
+	*event = (struct event){ .text = message, .broken = true, .why = FAULT_EVENT };
+	bool object = message.len > 0 && message.data[0] == '{';
+	if (!object && !json_is_string(message))
+		return;
+	event->why = FAULT_TEXT;
+	e->scratch.len = 0;
+	if (!object && !json_text(message, &e->scratch, &event->text))
+		return;
+	event->text = trim(event->text);
+	event->json = event->text.len > 0 && event->text.data[0] == '{';
+	event->broken = event->text.len > LINE_LIMIT;
+	event->why = FAULT_LINE_LENGTH;
+}
+
+/* The member "message" of one log event, empty when it has none. */
+static struct slice message_of(struct slice log_event)
+{
+	if (log_event.data[0] != '{')
+		return SLICE_NONE;
+	struct json_walk w = json_walk(log_event);
+	struct slice key;
+	struct slice value;
+	while (json_member(&w, &key, &value))
+		if (json_is(key, "message"))
+			return value;
+	return SLICE_NONE;
+}
+
+static bool next_log_event(struct logevents *e, struct event *event)
+{
+	struct slice log_event;
+	if (!json_element(&e->walk, &log_event))
+		return false;
+	from_message(e, message_of(log_event), event);
+	return true;
+}
+
+static bool next_line(struct logevents *e, struct event *event)
+{
+	const struct document *d = e->document;
+	while (e->at < d->len) {
+		const char *first = d->text + e->at;
+		const char *end = memchr(first, '\n', d->len - e->at);
+		size_t len = end == NULL ? d->len - e->at : (size_t)(end - first);
+		e->at += end == NULL ? len : len + 1;
+		struct slice line = trim(slice_of(first, len));
+		if (line.len == 0)
+			continue;
+		*event = (struct event){
+			.text = line,
+			.line = true,
+			.broken = len > LINE_LIMIT,
+			.why = FAULT_LINE_LENGTH,
+		};
+		return true;
+	}
+	return false;
+}
+
+bool logevents_next(struct logevents *e, struct event *event)
+{
+	switch (e->document->kind) {
+	case DOCUMENT_CLOUDWATCH:
+		return next_log_event(e, event);
+	case DOCUMENT_LINES:
+		return next_line(e, event);
+	case DOCUMENT_MESSAGE:
+		if (e->done)
+			return false;
+		e->done = true;
+		from_message(e, e->document->message, event);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The column for a member's name; -1 when it is no field, or its column is filled already. */
+static int column_of(const struct flow *flow, struct slice key)
+{
+	enum field field = field_by_camel_name(slice_of(key.data + 1, key.len - 2));
+	if (field == FIELD_UNKNOWN || flow->value[flow->format->place[field]].text.len > 0)
+		return -1;
+	return flow->format->place[field];
+}
+
+bool logevents_parse_json(struct flow *flow, struct slice text, unsigned max_depth,
+			  struct buf *scratch, struct fault *fault)
+{
+	fault_set(fault, FAULT_MESSAGE_JSON, 0, 0);
+	if (!json_is_object(text, max_depth))
+		return false;
+	/* Texts that were unescaped must not move while the flow is used. */
+	scratch->len = 0;
+	if (!buf_reserve(scratch, text.len))
+		return fault_set(fault, FAULT_MEMORY, 0, 0);
+	flow_begin(flow, format_every_field());
+	struct json_walk w = json_walk(text);
+	struct slice key;
+	struct slice value;
+	unsigned fields = 0;
+	while (json_member(&w, &key, &value)) {
+		int column = column_of(flow, key);
+		struct slice field_text;
+		if (column < 0)
+			continue;
+		if (!json_text(value, scratch, &field_text))
+			return false;
+		if (!flow_set(flow, (unsigned)column, field_text, fault))
+			return false;
+		fields++;
+	}
+	return fields > 0;
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One layer of octets in, documents out. A layer is a peer's own octets, what came out of gzip, or
+ * what came out of base64; layers nest through `inner` and through unwrap(), never deeper than the
+ * limit.
+ *
+ *   BETWEEN ──0x1f──▶ GZIP   inflate a window, hand it to the inner layer, until its member ends
+ *      ▲ ├────'{'──▶ JSON    gather until the braces balance, then open the envelope
+ *      │ └────else─▶ LINES   give out whole lines as they come
+ *      └──────────────┘
+ *
+ * Inside of gzip a JSON document waits in `waiting` until what follows it proves good: the next
+ * document, or the member's checksum. So a damaged message is never converted, though streams of
+ * them still are while they arrive.
+ */
+#include "decode/payload.h"
+
+#include <stdlib.h>
+
+#include "decode/base64.h"
+#include "decode/envelope.h"
+#include "decode/gunzip.h"
+#include "decode/json.h"
+
+enum state { BETWEEN, GZIP, JSON, LINES, LONG_LINE };
+enum member { MEMBER, MEMBER_ENDED, NO_MEMBER };
+
+struct payload {
+	const struct limits *limits;
+	struct stats *stats;
+	enum state state;
+	unsigned layer;	 /* 0: a peer's own octets */
+	bool held;	 /* part of something that waits for a checksum */
+	uint64_t *tally; /* what gzip may inflate to in all; NULL for streams */
+	uint64_t own_tally;
+
+	struct gunzip *gunzip; /* GZIP */
+	enum member member;    /* GZIP */
+	struct slice window;   /* GZIP: inflated, not yet taken by inner */
+	struct payload *inner; /* GZIP */
+
+	struct json_scan scan; /* JSON */
+	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
+	bool first_lines;      /* LINES: none were given out since the run began */
+	struct documents waiting;
+};
+
+static struct payload *layer_new(const struct payload *outer, uint64_t *tally, bool held)
+{
+	struct payload *p = malloc(sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	*p = (struct payload){
+		.limits = outer->limits,
+		.stats = outer->stats,
+		.layer = outer->layer + 1,
+		.held = held,
+		.tally = tally,
+	};
+	buf_init(&p->text, p->limits->inflated);
+	documents_init(&p->waiting);
+	return p;
+}
+
+struct payload *payload_new(enum payload_source source, const struct limits *limits,
+			    struct stats *stats)
+{
+	struct payload *p = malloc(sizeof(*p));
+	if (p == NULL)
+		return NULL;
+	*p = (struct payload){ .limits = limits, .stats = stats };
+	if (source == PAYLOAD_WHOLE)
+		p->tally = &p->own_tally;
+	buf_init(&p->text, limits->payload > LINE_LIMIT ? limits->payload : LINE_LIMIT + 1);
+	documents_init(&p->waiting);
+	return p;
+}
+
+static void close_gzip(struct payload *p)
+{
+	gunzip_free(&p->gunzip);
+	payload_free(&p->inner);
+	p->window = SLICE_NONE;
+	p->state = BETWEEN;
+}
+
+void payload_free(struct payload **p)
+{
+	if (*p == NULL)
+		return;
+	close_gzip(*p);
+	buf_deinit(&(*p)->text);
+	documents_free(&(*p)->waiting);
+	free(*p);
+	*p = NULL;
+}
+
+bool payload_idle(const struct payload *p)
+{
+	return p->state == BETWEEN || (p->state == LINES && p->text.len == 0);
+}
+
+size_t payload_held(const struct payload *p)
+{
+	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
+	return p->text.cap + p->waiting.size + inner;
+}
+
+static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
+{
+	fault_set(fault, code, 0, offset);
+	return STEP_BAD;
+}
+
+/* ---- between -------------------------------------------------------------------------------- */
+
+static enum step open_gzip(struct payload *p, struct fault *fault)
+{
+	if (p->layer == p->limits->nesting)
+		return bad(fault, FAULT_NESTING, 0);
+	p->gunzip = gunzip_new(p->limits, p->tally);
+	p->inner = layer_new(p, p->tally, true);
+	p->member = MEMBER;
+	p->state = GZIP;
+	return p->gunzip == NULL || p->inner == NULL ? bad(fault, FAULT_MEMORY, 0) : STEP_OK;
+}
+
+static void open_json(struct payload *p)
+{
+	json_scan_init(&p->scan, (unsigned)p->limits->depth);
+	p->state = JSON;
+}
+
+static void open_lines(struct payload *p)
+{
+	p->first_lines = true;
+	p->state = LINES;
+}
+
+/* Chooses by the first octet; in has at least one. */
+static enum step begin(struct payload *p, struct slice in, struct fault *fault)
+{
+	if (in.data[0] == 0x1f)
+		return open_gzip(p, fault);
+	if (in.data[0] == '{')
+		open_json(p);
+	else
+		open_lines(p);
+	return STEP_OK;
+}
+
+static void skip_spaces(struct slice *in)
+{
+	size_t n = 0;
+	while (n < in->len && json_is_space(in->data[n]))
+		n++;
+	slice_skip(in, n);
+}
+
+/* ---- giving out ----------------------------------------------------------------------------- */
+
+static enum step give(struct payload *p, struct documents *to, const struct document *d,
+		      struct fault *fault)
+{
+	if (!documents_add(to, d)) {
+		free(d->text);
+		return bad(fault, FAULT_MEMORY, 0);
+	}
+	p->stats->documents++;
+	if (to->size > p->limits->inflated)
+		return bad(fault, FAULT_INFLATED, to->size);
+	return STEP_OK;
+}
+
+/* The line begun earlier, if any, and whole lines after it. */
+static enum step give_lines(struct payload *p, struct slice lines, struct documents *out,
+			    struct fault *fault)
+{
+	struct document d = {
+		.kind = DOCUMENT_LINES,
+		.first_lines = p->first_lines,
+		.len = p->text.len + lines.len,
+	};
+	if (d.len == 0)
+		return STEP_OK;
+	d.text = malloc(d.len);
+	if (d.text == NULL)
+		return bad(fault, FAULT_MEMORY, 0);
+	if (p->text.len > 0)
+		memcpy(d.text, p->text.data, p->text.len);
+	if (lines.len > 0)
+		memcpy(d.text + p->text.len, lines.data, lines.len);
+	buf_deinit(&p->text);
+	p->first_lines = false;
+	return give(p, out, &d, fault);
+}
+
+/* ---- lines ---------------------------------------------------------------------------------- */
+
+static enum step end_lines(struct payload *p, struct documents *out, struct fault *fault)
+{
+	enum step step = p->state == LINES ? give_lines(p, SLICE_NONE, out, fault) : STEP_OK;
+	p->state = BETWEEN;
+	return step;
+}
+
+static bool begins_other_payload(char c)
+{
+	return c == '{' || c == 0x1f;
+}
+
+/*
+ * How many octets of whole lines there are, up to where another kind of payload begins (*other).
+ * With a line begun earlier, the first octets are the rest of it.
+ */
+static size_t whole_lines(struct slice in, bool line_begun, bool *other)
+{
+	size_t whole = 0;
+	*other = false;
+	while (whole < in.len) {
+		size_t at = whole;
+		while (at < in.len && json_is_space(in.data[at]))
+			at++;
+		if (!(line_begun && whole == 0) && at < in.len &&
+		    begins_other_payload(in.data[at])) {
+			*other = true;
+			return at;
+		}
+		const char *end = memchr(in.data + whole, '\n', in.len - whole);
+		if (end == NULL)
+			return whole;
+		whole = (size_t)(end - in.data) + 1;
+	}
+	return whole;
+}
+
+/* Keeps the start of a line until its end comes; one that is too long is given out cut. */
+static enum step keep_rest(struct payload *p, struct slice *in, bool end, struct documents *out,
+			   struct fault *fault)
+{
+	if (p->text.len == 0)
+		skip_spaces(in);
+	size_t room = LINE_LIMIT + 1 - p->text.len;
+	size_t n = in->len < room ? in->len : room;
+	if (!buf_add(&p->text, in->data, n))
+		return bad(fault, FAULT_MEMORY, 0);
+	slice_skip(in, n);
+	if (p->text.len <= LINE_LIMIT)
+		return end ? STEP_OK : STEP_MORE;
+	p->state = LONG_LINE;
+	return give_lines(p, SLICE_NONE, out, fault);
+}
+
+static enum step next_lines(struct payload *p, struct slice *in, bool end, struct documents *out,
+			    struct fault *fault)
+{
+	if (in->len == 0)
+		return end ? end_lines(p, out, fault) : STEP_MORE;
+	bool other;
+	size_t whole = whole_lines(*in, p->text.len > 0, &other);
+	if (whole == 0 && !other)
+		return keep_rest(p, in, end, out, fault);
+	enum step step = STEP_OK;
+	if (whole > 0)
+		step = give_lines(p, slice_of(in->data, whole), out, fault);
+	slice_skip(in, whole);
+	if (other)
+		p->state = BETWEEN;
+	return step;
+}
+
+static enum step next_long_line(struct payload *p, struct slice *in, bool end)
+{
+	const char *newline = in->len == 0 ? NULL : memchr(in->data, '\n', in->len);
+	slice_skip(in, newline == NULL ? in->len : (size_t)(newline - in->data) + 1);
+	if (newline != NULL)
+		p->state = LINES;
+	else if (end)
+		p->state = BETWEEN;
+	return newline != NULL || end ? STEP_OK : STEP_MORE;
+}
+
+/* ---- gzip ----------------------------------------------------------------------------------- */
+
+/* A member ended well: what waited for that goes out, and lines do not run on into the next. */
+static enum step end_member(struct payload *p, struct documents *out, struct fault *fault)
+{
+	struct payload *inner = p->inner;
+	p->member = NO_MEMBER;
+	documents_move(out, &inner->waiting);
+	if (inner->state == LINES || inner->state == LONG_LINE)
+		return end_lines(inner, out, fault);
+	return STEP_OK;
+}
+
+/*
+ * Between two members. A document that is not complete goes on in the next one, if that follows at
+ * once: members, one after another, are one stream (RFC 1952 section 2.2).
+ */
+static enum step after_member(struct payload *p, struct slice in, bool end, struct fault *fault)
+{
+	if (payload_idle(p->inner)) {
+		close_gzip(p);
+		return STEP_OK;
+	}
+	if (in.len == 0 && !end)
+		return STEP_MORE;
+	if (in.len == 0 || in.data[0] != 0x1f)
+		return bad(fault, p->inner->state == JSON ? FAULT_JSON_CUT : FAULT_GZIP_CUT,
+			   p->inner->text.len);
+	p->member = MEMBER;
+	return STEP_OK;
+}
+
+static enum step inflate(struct payload *p, struct slice *in, bool end, struct fault *fault)
+{
+	enum step step = gunzip_next(p->gunzip, in, &p->window, fault);
+	p->stats->bytes_inflated += p->window.len;
+	if (step == STEP_OK && gunzip_member_ended(p->gunzip))
+		p->member = MEMBER_ENDED;
+	return step == STEP_MORE && end ? bad(fault, FAULT_GZIP_CUT, 0) : step;
+}
+
+static enum step next_gzip(struct payload *p, struct slice *in, bool end, struct documents *out,
+			   struct fault *fault)
+{
+	if (p->window.len > 0) {
+		enum step step = payload_next(p->inner, &p->window, false, out, fault);
+		return step == STEP_MORE ? STEP_OK : step;
+	}
+	if (p->member == MEMBER)
+		return inflate(p, in, end, fault);
+	if (p->member == MEMBER_ENDED)
+		return end_member(p, out, fault);
+	return after_member(p, *in, end, fault);
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------- */
+
+/* Everything that one piece of wrapped data unpacks to. */
+static enum step unwrap_data(struct payload *p, struct slice base64, struct documents *found,
+			     struct fault *fault)
+{
+	struct buf octets;
+	buf_init(&octets, p->limits->inflated);
+	struct payload *child = layer_new(p, p->tally == NULL ? &p->own_tally : p->tally, false);
+	enum step step = STEP_OK;
+	if (child == NULL)
+		step = bad(fault, FAULT_MEMORY, 0);
+	else if (!base64_decode(base64, &octets))
+		step = bad(fault, FAULT_BASE64, 0);
+	else if (octets.len == 0)
+		step = bad(fault, FAULT_EMPTY, 0);
+	struct slice in = buf_slice(&octets);
+	while (step == STEP_OK)
+		step = payload_next(child, &in, true, found, fault);
+	payload_free(&child);
+	buf_deinit(&octets);
+	return step;
+}
+
+static enum step unwrap(struct payload *p, struct envelope *e, struct documents *found,
+			struct fault *fault)
+{
+	if (p->layer >= p->limits->nesting)
+		return bad(fault, FAULT_NESTING, 0);
+	if (p->tally == NULL)
+		p->own_tally = 0;
+	struct buf scratch;
+	buf_init(&scratch, p->limits->inflated);
+	enum step step = STEP_OK;
+	for (unsigned n = 0; step == STEP_OK; n++) {
+		struct slice data;
+		step = envelope_data(e, &scratch, &data, fault);
+		if (step == STEP_OK && n == BATCH_LIMIT)
+			step = bad(fault, FAULT_INFLATED, 0);
+		if (step == STEP_OK && unwrap_data(p, data, found, fault) == STEP_BAD)
+			step = STEP_BAD;
+		scratch.len = 0;
+	}
+	buf_deinit(&scratch);
+	return step == STEP_BAD ? STEP_BAD : STEP_OK;
+}
+
+/* The document in p->text is complete: what it is, and what it wraps. All of that or nothing. */
+static enum step end_json(struct payload *p, struct documents *out, struct fault *fault)
+{
+	struct document d = { .text = p->text.data, .len = p->text.len };
+	struct documents *to = p->held ? &p->waiting : out;
+	p->text.data = NULL;
+	buf_deinit(&p->text);
+	p->state = BETWEEN;
+	struct envelope e;
+	if (!envelope_open(&e, &d, fault)) {
+		free(d.text);
+		return STEP_BAD;
+	}
+	if (e.kind == ENVELOPE_DOCUMENT)
+		return give(p, to, &d, fault);
+	struct documents found;
+	documents_init(&found);
+	enum step step = unwrap(p, &e, &found, fault);
+	if (step == STEP_OK)
+		documents_move(to, &found);
+	documents_free(&found);
+	free(d.text);
+	return step;
+}
+
+static enum step next_json(struct payload *p, struct slice *in, bool end, struct documents *out,
+			   struct fault *fault)
+{
+	if (in->len == 0)
+		return end ? bad(fault, FAULT_JSON_CUT, p->text.len) : STEP_MORE;
+	size_t used;
+	enum step step = json_scan(&p->scan, *in, &used, fault);
+	if (step == STEP_BAD) {
+		fault->offset += p->text.len;
+		return STEP_BAD;
+	}
+	if (used > p->text.max - p->text.len)
+		return bad(fault, p->layer == 0 ? FAULT_TOO_LARGE : FAULT_INFLATED, p->text.max);
+	if (!buf_add(&p->text, in->data, used))
+		return bad(fault, FAULT_MEMORY, 0);
+	slice_skip(in, used);
+	if (step == STEP_OK)
+		return end_json(p, out, fault);
+	return end ? STEP_OK : STEP_MORE;
+}
+
+/* ---- the layer ------------------------------------------------------------------------------ */
+
+static enum step next_between(struct payload *p, struct slice *in, struct documents *out,
+			      struct fault *fault)
+{
+	skip_spaces(in);
+	if (in->len == 0)
+		return STEP_MORE;
+	documents_move(out, &p->waiting);
+	return begin(p, *in, fault);
+}
+
+enum step payload_next(struct payload *p, struct slice *in, bool end, struct documents *out,
+		       struct fault *fault)
+{
+	switch (p->state) {
+	case BETWEEN:
+		return next_between(p, in, out, fault);
+	case GZIP:
+		return next_gzip(p, in, end, out, fault);
+	case JSON:
+		return next_json(p, in, end, out, fault);
+	case LINES:
+		return next_lines(p, in, end, out, fault);
+	default:
+		return next_long_line(p, in, end);
+	}
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_DECODE_PAYLOAD_H
+#define VPCFLOWD_DECODE_PAYLOAD_H
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "base/stats.h"
+#include "decode/document.h"
+
+/*
+ * Octets of one peer's payloads in, documents out. What the octets are is told by themselves: gzip
+ * of anything here, a CloudWatch Logs message, Lambda's, Kinesis's and Firehose's wrappings of it,
+ * {"message": ...} objects, or plain lines.
+ *
+ * Owns everything it gathers; borrows limits and stats.
+ */
+struct payload;
+
+enum payload_source {
+	PAYLOAD_STREAM, /* payloads back to back; lines of any amount; each document is capped */
+	PAYLOAD_WHOLE,	/* one payload, held whole: all that it unpacks to is capped */
+};
+
+/* NULL without memory. */
+struct payload *payload_new(enum payload_source source, const struct limits *limits,
+			    struct stats *stats);
+void payload_free(struct payload **p);
+
+/*
+ * Takes octets from the front of *in; end says that none will follow these. STEP_OK: some work was
+ * done and out may have got documents, complete and valid, to be converted now (a JSON document
+ * with all it wraps comes at once or not at all); call again. STEP_MORE: *in is used up; with end
+ * set the stream is finished in good order. STEP_BAD: the fault; what came out before stands.
+ *
+ * The documents are the same however the octets were cut, except that runs of lines may be split.
+ */
+MUST_CHECK enum step payload_next(struct payload *p, struct slice *in, bool end,
+				  struct documents *out, struct fault *fault);
+
+/* Whether it stands between two payloads, nothing begun. */
+bool payload_idle(const struct payload *p);
+/* Octets held of what is not complete yet. */
+size_t payload_held(const struct payload *p);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FlowTraq's exporter input, a line a flow, no header:
+ *   srcaddr,srcport,dstaddr,dstport,protocol,packets,bytes,0,0,start,end,exporter,"unknown"
+ * A number that is not there is 0.
+ */
+#include "encode/encoder.h"
+
+static void put_number(const struct flow *flow, enum field field, struct buf *out)
+{
+	const struct value *v = flow_value(flow, field);
+	if (v == NULL)
+		buf_put_char(out, '0');
+	else
+		encoder_put_number(field_kind(field), v, out);
+	buf_put_char(out, ',');
+}
+
+static void put_address(const struct flow *flow, enum field field, struct buf *out)
+{
+	buf_put(out, flow_value(flow, field)->text);
+	buf_put_char(out, ',');
+}
+
+static void ftsq_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
+{
+	(void)e;
+	put_address(flow, FIELD_SRCADDR, out);
+	put_number(flow, FIELD_SRCPORT, out);
+	put_address(flow, FIELD_DSTADDR, out);
+	put_number(flow, FIELD_DSTPORT, out);
+	put_number(flow, FIELD_PROTOCOL, out);
+	put_number(flow, FIELD_PACKETS, out);
+	put_number(flow, FIELD_BYTES, out);
+	buf_put(out, SLICE_LITERAL("0,0,"));
+	put_number(flow, FIELD_START, out);
+	put_number(flow, FIELD_END, out);
+	buf_put(out, slice_text(flow->source->exporter));
+	buf_put(out, SLICE_LITERAL(",\"unknown\"\n"));
+}
+
+const struct encoder_class encoder_ftsq = {
+	.name = "ftsq",
+	.what = "FlowTraq exporter lines, for ftsq -read",
+	.needs_addresses = true,
+	.flow = ftsq_flow,
+};

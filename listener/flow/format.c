@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flow formats: in comes a LogFormat, a header line or a list of names, out comes the order of
+ * columns. CloudWatch records do not name their fields, so a format is never guessed from one.
+ */
+#include "flow/format.h"
+
+#include <pthread.h>
+
+const char *format_error_text(enum format_error error)
+{
+	static const char *const texts[] = {
+		[FORMAT_OK] = "no error",
+		[FORMAT_EMPTY] = "no field in it",
+		[FORMAT_NAME] = "not a field name",
+		[FORMAT_TWICE] = "the same field twice",
+		[FORMAT_TOO_MANY] = "too many fields",
+	};
+	return texts[error];
+}
+
+static bool is_name(struct slice s)
+{
+	if (s.len == 0 || s.len > COLUMN_NAME_LIMIT)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.data[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+		bool later = (c >= '0' && c <= '9') || c == '-' || c == '_';
+		if (!letter && !(i > 0 && later))
+			return false;
+	}
+	return true;
+}
+
+static bool is_separator(char c)
+{
+	return c == ' ' || c == ',' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Takes the next word off the text; false at its end. */
+static bool next_word(struct slice *text, struct slice *word)
+{
+	size_t at = 0;
+	while (at < text->len && is_separator(text->data[at]))
+		at++;
+	slice_skip(text, at);
+	size_t len = 0;
+	while (len < text->len && !is_separator(text->data[len]))
+		len++;
+	*word = slice_of(text->data, len);
+	slice_skip(text, len);
+	return len > 0;
+}
+
+/* "${name}" to "name"; a bare name stays. */
+static struct slice unwrap(struct slice word)
+{
+	if (word.len > 3 && word.data[0] == '$' && word.data[1] == '{' &&
+	    word.data[word.len - 1] == '}')
+		return slice_of(word.data + 2, word.len - 3);
+	return word;
+}
+
+static bool has_name(const struct format *f, struct slice name)
+{
+	for (unsigned i = 0; i < f->count; i++)
+		if (slice_equal(format_column_name(f, i), name))
+			return true;
+	return false;
+}
+
+static enum format_error add_column(struct format *f, struct slice name, unsigned max)
+{
+	if (!is_name(name))
+		return FORMAT_NAME;
+	if (f->count == max)
+		return FORMAT_TOO_MANY;
+	enum field field = field_by_name(name);
+	if (field == FIELD_UNKNOWN ? has_name(f, name) : f->place[field] >= 0)
+		return FORMAT_TWICE;
+	if (field == FIELD_UNKNOWN)
+		f->unknown++;
+	else
+		f->place[field] = (int16_t)f->count;
+	f->column[f->count].field = field;
+	f->column[f->count].name_len = (uint8_t)name.len;
+	memcpy(f->column[f->count].name, name.data, name.len);
+	f->count++;
+	return FORMAT_OK;
+}
+
+static void format_clear(struct format *f)
+{
+	f->count = 0;
+	f->unknown = 0;
+	for (unsigned i = 0; i < FIELD_COUNT; i++)
+		f->place[i] = -1;
+}
+
+enum format_error format_parse(struct format *f, struct slice text, unsigned max,
+			       struct slice *where)
+{
+	if (slice_equal(text, SLICE_LITERAL("default")))
+		text = SLICE_LITERAL(FORMAT_DEFAULT);
+	else if (slice_equal(text, SLICE_LITERAL("tgw")))
+		text = SLICE_LITERAL(FORMAT_TGW);
+	format_clear(f);
+	*where = SLICE_NONE;
+	struct slice word;
+	while (next_word(&text, &word)) {
+		enum format_error error = add_column(f, unwrap(word), max);
+		if (error != FORMAT_OK) {
+			*where = word;
+			return error;
+		}
+	}
+	return f->count == 0 ? FORMAT_EMPTY : FORMAT_OK;
+}
+
+static struct format every_field;
+
+static void make_every_field(void)
+{
+	format_clear(&every_field);
+	for (unsigned f = 0; f < FIELD_COUNT; f++)
+		if (add_column(&every_field, field_name(f), COLUMN_LIMIT) != FORMAT_OK)
+			return;
+}
+
+const struct format *format_every_field(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, make_every_field);
+	return &every_field;
+}
+
+bool format_is_header(struct slice line)
+{
+	struct slice rest = line;
+	struct slice word;
+	unsigned words = 0;
+	unsigned known = 0;
+	/* Names first: nearly every record fails here, before anything is looked up. */
+	while (next_word(&rest, &word))
+		if (!is_name(word))
+			return false;
+	while (next_word(&line, &word)) {
+		words++;
+		known += field_by_name(word) != FIELD_UNKNOWN;
+	}
+	return words > 0 && known * 2 >= words;
+}

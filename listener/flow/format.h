@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_FLOW_FORMAT_H
+#define VPCFLOWD_FLOW_FORMAT_H
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "flow/fields.h"
+
+enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64 };
+
+/*
+ * The order of the columns in a record: which field each column is, and which column each field
+ * is. A field stands in a format once at most.
+ */
+struct format {
+	unsigned count;
+	unsigned unknown; /* columns whose name is not AWS's, as far as we know */
+	struct {
+		enum field field;
+		uint8_t name_len;
+		char name[COLUMN_NAME_LIMIT]; /* as written */
+	} column[COLUMN_LIMIT];
+	int16_t place[FIELD_COUNT]; /* the column of a field, -1 for none */
+};
+
+enum format_error {
+	FORMAT_OK,
+	FORMAT_EMPTY,
+	FORMAT_NAME,	 /* not [A-Za-z][A-Za-z0-9_-]*, or too long */
+	FORMAT_TWICE,	 /* the same name again */
+	FORMAT_TOO_MANY, /* more columns than max */
+};
+
+const char *format_error_text(enum format_error error);
+
+/*
+ * Reads a format: '${version} ${account-id} ...' as AWS has it in LogFormat, plain names separated
+ * by spaces or commas, or one of the words default and tgw. Names nobody knows become columns of
+ * text and are counted in unknown. On an error *where is the name it lies in, borrowed from text.
+ */
+MUST_CHECK enum format_error format_parse(struct format *f, struct slice text, unsigned max,
+					  struct slice *where);
+
+/* The format of all fields, in the table's order: what a record given by names is put into. */
+const struct format *format_every_field(void);
+
+/*
+ * Whether a line is an S3 object's header line rather than a record: words that look like field
+ * names and nothing else, at least half of them AWS's. No record is like that: it has a number or
+ * an address, or "-".
+ */
+bool format_is_header(struct slice line);
+
+/* The name of a column as written; lives as long as the format. */
+static inline struct slice format_column_name(const struct format *f, unsigned column)
+{
+	return slice_of(f->column[column].name, f->column[column].name_len);
+}
+
+#endif

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of options, which command line, configuration file and --help are made from. Each
+ * setter takes text, checks it, and says in one line what is wrong with it.
+ */
+#include "options.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+bool option_wrong(char why[WHY_ROOM], const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(why, WHY_ROOM, format, args);
+	va_end(args);
+	return false;
+}
+
+static bool set_text(char **to, const char *value, char why[WHY_ROOM])
+{
+	if (*value == '\0')
+		return option_wrong(why, "it is empty");
+	free(*to);
+	*to = strdup(value);
+	return *to != NULL || option_wrong(why, "out of memory");
+}
+
+static bool parse_number(struct slice text, uint64_t most, uint64_t *n)
+{
+	*n = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned digit = (unsigned)(unsigned char)text.data[i] - '0';
+		if (digit > 9 || *n > (most - digit) / 10)
+			return false;
+		*n = *n * 10 + digit;
+	}
+	return text.len > 0;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+/* ADDR:PORT, [ADDR]:PORT or :PORT, which is [::]:PORT. */
+static bool split_address(struct listen_address *a, const char *value)
+{
+	const char *colon = strrchr(value, ':');
+	uint64_t port;
+	if (colon == NULL || !parse_number(slice_text(colon + 1), UINT16_MAX, &port))
+		return false;
+	struct slice host = slice_of(value, (size_t)(colon - value));
+	bool bracketed = host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
+	if (bracketed)
+		host = slice_of(host.data + 1, host.len - 2);
+	else if (host.len == 0)
+		host = SLICE_LITERAL("::");
+	struct address address;
+	if (host.len >= HOST_TEXT || !address_parse(host, &address) ||
+	    (address.version == 6 && !bracketed && colon != value))
+		return false;
+	memcpy(a->host, host.data, host.len);
+	a->host[host.len] = '\0';
+	a->port = (uint16_t)port;
+	return true;
+}
+
+static bool set_listen(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	struct listen_address *a = &c->listen[c->listens];
+	if (c->listens == LISTEN_LIMIT)
+		return option_wrong(why, "at most %d of them", LISTEN_LIMIT);
+	*a = (struct listen_address){ .text = NULL };
+	if (!split_address(a, value))
+		return option_wrong(why, "not ADDR:PORT, as 127.0.0.1:20555 or [::]:20555");
+	c->listens++;
+	return set_text(&a->text, value, why);
+}
+
+static void clear_listen(struct config *c)
+{
+	for (size_t i = 0; i < c->listens; i++)
+		free(c->listen[i].text);
+	c->listens = 0;
+}
+
+static bool set_allow(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	struct cidr block;
+	if (!cidr_parse(slice_text(value), &block))
+		return option_wrong(why, "not an address block, as 10.0.0.0/8 or 2001:db8::/32");
+	struct cidr *grown = realloc(c->allow, (c->allows + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return option_wrong(why, "out of memory");
+	c->allow = grown;
+	c->allow[c->allows++] = block;
+	return true;
+}
+
+static void clear_allow(struct config *c)
+{
+	free(c->allow);
+	c->allow = NULL;
+	c->allows = 0;
+}
+
+static bool set_exporter(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return source_set_exporter(&c->sources.standard, slice_text(value)) ||
+	       option_wrong(why, "not an IPv4 or IPv6 address");
+}
+
+bool option_domain(uint32_t *domain, const char *value, char why[WHY_ROOM])
+{
+	uint64_t n;
+	if (!parse_number(slice_text(value), UINT32_MAX, &n) || n == 0)
+		return option_wrong(why, "not a number from 1 to 4294967295");
+	*domain = (uint32_t)n;
+	return true;
+}
+
+static bool set_domain(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return option_domain(&c->sources.standard.domain, value, why);
+}
+
+/* ---- formats -------------------------------------------------------------------------------- */
+
+bool option_format(struct format **format, const char *value, const char *where, char why[WHY_ROOM])
+{
+	struct format *f = malloc(sizeof(*f));
+	struct slice name;
+	char text[LOG_ESCAPED];
+	if (f == NULL)
+		return option_wrong(why, "out of memory");
+	enum format_error error = format_parse(f, slice_text(value), COLUMN_LIMIT, &name);
+	if (error != FORMAT_OK) {
+		free(f);
+		return option_wrong(why, "%s: \"%s\"", format_error_text(error),
+				    log_escape(name, text));
+	}
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->column[i].field == FIELD_UNKNOWN)
+			log_warn("config", "unknown field taken as text option=%s field=%s", where,
+				 log_escape(format_column_name(f, i), text));
+	free(*format);
+	*format = f;
+	return true;
+}
+
+static bool set_flow_format(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return option_format(&c->sources.format, value, "--flow-format", why);
+}
+
+static bool set_fields(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return option_format(&c->fields, value, "--fields", why);
+}
+
+/* ---- outputs -------------------------------------------------------------------------------- */
+
+static bool is_network(const char *destination)
+{
+	return strstr(destination, "://") != NULL;
+}
+
+static bool same_destination(const struct output_config *a, const struct output_config *b)
+{
+	if (a->path == NULL || b->path == NULL)
+		return a->path == b->path;
+	return strcmp(a->path, b->path) == 0;
+}
+
+static void free_output(struct output_config *o)
+{
+	free((char *)(uintptr_t)o->name);
+	free((char *)(uintptr_t)o->path);
+	*o = (struct output_config){ .name = NULL };
+}
+
+static bool check_output(const struct config *c, const struct output_config *o, char why[WHY_ROOM])
+{
+	for (size_t i = 0; i < c->outputs; i++)
+		if (same_destination(&c->output[i], o))
+			return option_wrong(why, "%s is the destination of another output too",
+					    o->path == NULL ? "standard output" : o->path);
+	return true;
+}
+
+static bool add_output(struct config *c, struct output_config *o, const char *value,
+		       const char *destination, char why[WHY_ROOM])
+{
+	o->name = strdup(value);
+	o->path = strcmp(destination, "-") == 0 ? NULL : strdup(destination);
+	bool memory = o->name != NULL && (o->path != NULL || strcmp(destination, "-") == 0);
+	if (memory && check_output(c, o, why)) {
+		c->output[c->outputs++] = *o;
+		return true;
+	}
+	free_output(o);
+	return memory ? false : option_wrong(why, "out of memory");
+}
+
+static bool set_output(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	const char *colon = strchr(value, ':');
+	size_t len = colon == NULL ? strlen(value) : (size_t)(colon - value);
+	const char *destination = colon == NULL ? "-" : colon + 1;
+	struct output_config o = { .class = encoder_class_by_name(slice_of(value, len)) };
+	char text[LOG_ESCAPED];
+	if (c->outputs == OUTPUT_LIMIT)
+		return option_wrong(why, "at most %d of them", OUTPUT_LIMIT);
+	if (o.class == NULL)
+		return option_wrong(why, "no format \"%s\"; there are ftsq, csv, json, ipfix-csv",
+				    log_escape(slice_of(value, len), text));
+	if (*destination == '\0' || is_network(destination))
+		return option_wrong(why, "the destination is neither - nor a path");
+	return add_output(c, &o, value, destination, why);
+}
+
+static void clear_output(struct config *c)
+{
+	for (size_t i = 0; i < c->outputs; i++)
+		free_output(&c->output[i]);
+	c->outputs = 0;
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+enum unit { UNIT_SIZE, UNIT_COUNT, UNIT_TIME };
+
+static bool parse_size(const char *value, uint64_t *n)
+{
+	static const char letters[] = "KMG";
+	size_t len = strlen(value);
+	const char *letter = len == 0 ? NULL : strchr(letters, value[len - 1]);
+	unsigned shift = letter == NULL ? 0 : 10 * (unsigned)(letter - letters + 1);
+	if (!parse_number(slice_of(value, letter == NULL ? len : len - 1), UINT32_MAX, n))
+		return false;
+	*n <<= shift;
+	return true;
+}
+
+static bool set_limit(uint64_t *limit, enum unit unit, uint64_t least, uint64_t greatest,
+		      const char *value, char why[WHY_ROOM])
+{
+	static const char *const what[] = {
+		[UNIT_SIZE] = "size in octets, as 512, 64K, 16M or 1G",
+		[UNIT_COUNT] = "number",
+		[UNIT_TIME] = "number of seconds",
+	};
+	uint64_t n;
+	bool ok = unit == UNIT_SIZE ? parse_size(value, &n)
+				    : parse_number(slice_text(value), UINT32_MAX, &n);
+	if (!ok)
+		return option_wrong(why, "not a %s", what[unit]);
+	if (n < least || n > greatest)
+		return option_wrong(why, "not from %" PRIu64 " to %" PRIu64, least, greatest);
+	*limit = n;
+	return true;
+}
+
+#define X(member, option, unit, standard, least, greatest, why_text)                               \
+	static bool set_limit_##member(struct config *c, const char *value, char why[WHY_ROOM])    \
+	{                                                                                          \
+		return set_limit(&c->limits.member, UNIT_##unit, least, greatest, value, why);     \
+	}
+LIMITS(X)
+#undef X
+
+/* ---- files and flags ------------------------------------------------------------------------ */
+
+static bool set_config(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->config_file, value, why);
+}
+
+static bool set_token_file(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->token_file, value, why);
+}
+
+static bool set_ready_file(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->ready_file, value, why);
+}
+
+static bool set_task(struct config *c, enum config_task task)
+{
+	/* --help beats --version beats --check-config, whatever their order. */
+	const enum config_task rank[] = { TASK_RUN, TASK_CHECK, TASK_VERSION, TASK_HELP };
+	for (size_t i = sizeof(rank) / sizeof(*rank); i-- > 0;) {
+		if (rank[i] == c->task)
+			break;
+		if (rank[i] == task)
+			c->task = task;
+	}
+	return true;
+}
+
+static bool set_check(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	return set_task(c, TASK_CHECK);
+}
+
+static bool set_help(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	return set_task(c, TASK_HELP);
+}
+
+static bool set_version(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	return set_task(c, TASK_VERSION);
+}
+
+static bool set_read(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	c->read = true;
+	return true;
+}
+
+static bool set_verbose(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	c->log_level = LOG_DEBUG;
+	return true;
+}
+
+static bool set_quiet(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	c->log_level = LOG_ERROR;
+	return true;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+const struct option_row option_rows[] = {
+	{ .name = "listen",
+	  .letter = 'l',
+	  .form = OPTION_REPEAT,
+	  .value = "ADDR:PORT",
+	  .set = set_listen,
+	  .clear = clear_listen,
+	  .help = "take payloads there; default [::]:20555, which is IPv4 too; port 0 picks a "
+		  "free one" },
+	{ .name = "output",
+	  .letter = 'o',
+	  .form = OPTION_REPEAT,
+	  .value = "FORMAT[:DEST]",
+	  .set = set_output,
+	  .clear = clear_output,
+	  .help = "write flows as ftsq, csv, json or ipfix-csv to DEST: - for standard output, or "
+		  "a file to append to; default ftsq:-" },
+	{ .name = "exporter",
+	  .letter = 'x',
+	  .form = OPTION_VALUE,
+	  .value = "ADDR",
+	  .set = set_exporter,
+	  .help = "exporter address in the output; default 127.0.0.1" },
+	{ .name = "domain",
+	  .letter = 'd',
+	  .form = OPTION_VALUE,
+	  .value = "N",
+	  .set = set_domain,
+	  .help = "IPFIX observation domain, never 0; default 1" },
+	{ .name = "flow-format",
+	  .letter = 'f',
+	  .form = OPTION_VALUE,
+	  .value = "FORMAT",
+	  .set = set_flow_format,
+	  .help = "columns of the records: LogFormat as AWS shows it, '${version} ${srcaddr} "
+		  "...', or the words default (version 2) and tgw (Transit Gateway)" },
+	{ .name = "fields",
+	  .form = OPTION_VALUE,
+	  .value = "LIST",
+	  .set = set_fields,
+	  .help = "columns of csv and json, AWS's field names; default: those of the flow "
+		  "format" },
+	{ .name = "config",
+	  .letter = 'c',
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .line_only = true,
+	  .set = set_config,
+	  .help = "JSON with these options by their long names, and \"sources\"; the command "
+		  "line wins" },
+	{ .name = "read",
+	  .form = OPTION_FLAG,
+	  .line_only = true,
+	  .set = set_read,
+	  .help = "convert FILEs instead of listening (- is standard input), then exit" },
+	{ .name = "allow",
+	  .form = OPTION_REPEAT,
+	  .value = "CIDR",
+	  .set = set_allow,
+	  .clear = clear_allow,
+	  .help = "accept connections from this address block only" },
+	{ .name = "token-file",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_token_file,
+	  .help = "peers must begin with AUTH and one of these tokens, a token a line" },
+	{ .name = "ready-file",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_ready_file,
+	  .help = "write the bound addresses there, one a line, once everything is up" },
+	{ .name = "check-config",
+	  .form = OPTION_FLAG,
+	  .line_only = true,
+	  .set = set_check,
+	  .help = "say what would run, then exit" },
+#define X(member, option, unit, standard, least, greatest, why)                                    \
+	{ .name = (option),                                                                        \
+	  .form = OPTION_VALUE,                                                                    \
+	  .value = #unit,                                                                          \
+	  .set = set_limit_##member,                                                               \
+	  .help = (why) },
+	LIMITS(X)
+#undef X
+		{ .name = "verbose",
+		  .letter = 'v',
+		  .form = OPTION_FLAG,
+		  .set = set_verbose,
+		  .help = "log every connection" },
+	{ .name = "quiet",
+	  .letter = 'q',
+	  .form = OPTION_FLAG,
+	  .set = set_quiet,
+	  .help = "log errors only" },
+	{ .name = "version",
+	  .letter = 'V',
+	  .form = OPTION_FLAG,
+	  .line_only = true,
+	  .set = set_version,
+	  .help = "print the version" },
+	{ .name = "help",
+	  .letter = 'h',
+	  .form = OPTION_FLAG,
+	  .line_only = true,
+	  .set = set_help,
+	  .help = "print this" },
+};
+
+const size_t option_count = sizeof(option_rows) / sizeof(*option_rows);
+
+const struct option_row *option_by_name(const char *name)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if (strcmp(option_rows[i].name, name) == 0)
+			return &option_rows[i];
+	return NULL;
+}

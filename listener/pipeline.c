@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * receive ─▶ payload_next ─▶ logevents_next ─▶ flow_parse ─▶ output_flow ─▶ deliver
+ *            octets to        documents to      text to       values to
+ *            documents        events            values        octets
+ *
+ * Turns are short, so that one peer's large payload holds up neither the loop nor the others, and
+ * the owner stops giving turns while an output is full. What is lost on the way is counted by
+ * reason and told once per peer and reason.
+ */
+#include "pipeline.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+
+enum {
+	EVENTS_A_TURN = 2000,
+	OCTETS_A_TURN = 128 * 1024, /* that unpacking may gather before others have a turn */
+};
+
+/* Reasons beside the faults that are told once per peer. */
+enum { TELL_SKIPDATA = FAULT_COUNT, TELL_UNKNOWN_FIELD };
+
+struct intake {
+	struct pipeline *pipeline;
+	const struct limits *limits;
+	const struct sources *sources;
+	const char *peer;
+	enum payload_source source;
+	struct payload *payload;
+	struct documents documents;
+	bool unpacked; /* WHOLE: all of its documents are there */
+	bool damaged; /* STREAM: damage says how, told once the documents before it are converted */
+	struct fault damage;
+	uint64_t documents_done;
+	uint64_t flows;
+	uint64_t rejected;
+
+	/* the document being converted */
+	bool open;
+	struct logevents events;
+	struct origin origin;
+	struct buf origin_text;	     /* what escapes in its names were undone into */
+	const struct format *format; /* NULL below a bad header line */
+	struct format *header;	     /* room for a header line's format */
+	bool header_holds;
+};
+
+void pipeline_init(struct pipeline *p, const struct limits *limits, const struct sources *sources,
+		   struct stats *stats, struct once *once)
+{
+	*p = (struct pipeline){
+		.limits = limits,
+		.sources = sources,
+		.stats = stats,
+		.once = once,
+	};
+	buf_init(&p->scratch, LINE_LIMIT);
+}
+
+void pipeline_deinit(struct pipeline *p)
+{
+	buf_deinit(&p->scratch);
+}
+
+bool pipeline_full(const struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->outputs; i++)
+		if (output_full(p->output[i]))
+			return true;
+	return false;
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->outputs; i++)
+		output_flush(p->output[i]);
+}
+
+/* ---- an intake ------------------------------------------------------------------------------ */
+
+struct intake *intake_new(struct pipeline *p, enum payload_source source, const char *peer)
+{
+	struct intake *i = calloc(1, sizeof(*i));
+	if (i == NULL)
+		return NULL;
+	i->pipeline = p;
+	i->limits = p->limits;
+	i->sources = p->sources;
+	i->peer = peer;
+	i->source = source;
+	i->payload = payload_new(source, p->limits, p->stats);
+	documents_init(&i->documents);
+	logevents_init(&i->events);
+	buf_init(&i->origin_text, LINE_LIMIT);
+	if (i->payload == NULL)
+		intake_free(&i);
+	return i;
+}
+
+void intake_free(struct intake **i)
+{
+	if (*i == NULL)
+		return;
+	payload_free(&(*i)->payload);
+	documents_free(&(*i)->documents);
+	logevents_deinit(&(*i)->events);
+	buf_deinit(&(*i)->origin_text);
+	free((*i)->header);
+	free(*i);
+	*i = NULL;
+}
+
+bool intake_idle(const struct intake *i)
+{
+	return documents_empty(&i->documents) && payload_idle(i->payload);
+}
+
+bool intake_pending(const struct intake *i)
+{
+	return !documents_empty(&i->documents);
+}
+
+size_t intake_held(const struct intake *i)
+{
+	return payload_held(i->payload) + i->documents.size;
+}
+
+uint64_t intake_documents(const struct intake *i)
+{
+	return i->documents_done;
+}
+
+uint64_t intake_flows(const struct intake *i)
+{
+	return i->flows;
+}
+
+uint64_t intake_rejected(const struct intake *i)
+{
+	return i->rejected;
+}
+
+/* ---- what is told --------------------------------------------------------------------------- */
+
+static bool first_time(const struct intake *i, unsigned reason)
+{
+	return once_first(i->pipeline->once, i->peer, reason, i->pipeline->now_ms);
+}
+
+static void tell_columns(const struct intake *i, const struct fault *fault, const char *sample)
+{
+	char group[LOG_ESCAPED];
+	bool named = i->origin.group.len > 0;
+	log_warn("flow",
+		 "record has another number of columns than its flow format; give the format with "
+		 "%s peer=%s log-group=\"%s\" columns=%zu expected=%u record=\"%s\"",
+		 named ? "--flow-format or \"sources\" in --config" : "--flow-format", i->peer,
+		 log_escape(i->origin.group, group), fault->column, i->format->count, sample);
+}
+
+static void tell_column(const struct intake *i, const struct fault *fault, const char *sample)
+{
+	const struct format *format = i->pipeline->flow.format;
+	char column[LOG_ESCAPED];
+	log_warn("flow", "record rejected: %s peer=%s column=%zu field=%s record=\"%s\"",
+		 fault_text(fault->code), i->peer, fault->column + 1,
+		 log_escape(format_column_name(format, (unsigned)fault->column), column), sample);
+}
+
+static void reject(struct intake *i, const struct event *event, const struct fault *fault)
+{
+	i->rejected++;
+	i->pipeline->stats->rejected++;
+	i->pipeline->stats->fault[fault->code]++;
+	if (!first_time(i, fault->code))
+		return;
+	char sample[LOG_ESCAPED];
+	log_escape(event->text, sample);
+	switch (fault->code) {
+	case FAULT_COLUMNS:
+		tell_columns(i, fault, sample);
+		break;
+	case FAULT_NUMBER:
+	case FAULT_RANGE:
+	case FAULT_ADDRESS:
+		tell_column(i, fault, sample);
+		break;
+	default:
+		log_warn("flow", "record rejected: %s peer=%s record=\"%s\"",
+			 fault_text(fault->code), i->peer, sample);
+	}
+}
+
+static void tell_skipdata(const struct intake *i)
+{
+	char group[LOG_ESCAPED];
+	if (first_time(i, TELL_SKIPDATA))
+		log_warn("flow", "AWS itself lost records (SKIPDATA) peer=%s log-group=\"%s\"",
+			 i->peer, log_escape(i->origin.group, group));
+}
+
+static void tell_unknown_fields(const struct intake *i, const struct format *format)
+{
+	if (format->unknown == 0 || !first_time(i, TELL_UNKNOWN_FIELD))
+		return;
+	for (unsigned c = 0; c < format->count; c++) {
+		char name[LOG_ESCAPED];
+		if (format->column[c].field == FIELD_UNKNOWN)
+			log_warn("flow", "unknown field taken as text peer=%s field=%s", i->peer,
+				 log_escape(format_column_name(format, c), name));
+	}
+}
+
+/* ---- a record ------------------------------------------------------------------------------- */
+
+static enum step emit(struct intake *i, struct fault *fault)
+{
+	struct pipeline *p = i->pipeline;
+	struct source room;
+	p->flow.source = sources_of(i->sources, &i->origin, &p->flow, &room);
+	for (unsigned n = 0; n < p->outputs; n++) {
+		if (!output_begin(p->output[n], p->flow.format) ||
+		    !output_flow(p->output[n], &p->flow)) {
+			fault_set(fault, FAULT_MEMORY, 0, 0);
+			return STEP_BAD;
+		}
+	}
+	p->stats->flows++;
+	i->flows++;
+	return STEP_OK;
+}
+
+static bool parse(struct intake *i, const struct event *event, struct fault *fault)
+{
+	struct pipeline *p = i->pipeline;
+	if (event->broken)
+		return fault_set(fault, event->why, 0, 0);
+	if (event->json)
+		return logevents_parse_json(&p->flow, event->text, (unsigned)i->limits->depth,
+					    &p->scratch, fault);
+	if (i->format == NULL)
+		return fault_set(fault, FAULT_HEADER, 0, 0);
+	return flow_parse(&p->flow, i->format, event->text, fault);
+}
+
+static enum step convert(struct intake *i, const struct event *event, struct fault *fault)
+{
+	struct pipeline *p = i->pipeline;
+	p->stats->events++;
+	if (!parse(i, event, fault)) {
+		reject(i, event, fault);
+		return STEP_OK;
+	}
+	switch (flow_status(&p->flow)) {
+	case FLOW_NODATA:
+		p->stats->nodata++;
+		return STEP_OK;
+	case FLOW_SKIPDATA:
+		p->stats->skipdata++;
+		tell_skipdata(i);
+		return STEP_OK;
+	default:
+		return emit(i, fault);
+	}
+}
+
+/* ---- a document ----------------------------------------------------------------------------- */
+
+/* A header line's format holds from here on. */
+static enum step take_header(struct intake *i, struct slice line, struct fault *fault)
+{
+	struct slice where;
+	if (i->header == NULL)
+		i->header = malloc(sizeof(*i->header));
+	if (i->header == NULL) {
+		fault_set(fault, FAULT_MEMORY, 0, 0);
+		return STEP_BAD;
+	}
+	i->header_holds = true;
+	bool good = format_parse(i->header, line, (unsigned)i->limits->columns, &where) ==
+		    FORMAT_OK;
+	i->format = good ? i->header : NULL;
+	if (good)
+		tell_unknown_fields(i, i->header);
+	return STEP_OK;
+}
+
+/* A name from the envelope; nothing when it is no string. */
+static struct slice origin_name(struct intake *i, struct slice written)
+{
+	struct slice text;
+	if (!json_is_string(written) || !json_text(written, &i->origin_text, &text))
+		return SLICE_NONE;
+	return text;
+}
+
+static void open_cloudwatch(struct intake *i, const struct document *d)
+{
+	i->origin_text.len = 0;
+	/* Both names stay where they are when the room is there before the first. */
+	if (!buf_reserve(&i->origin_text, d->group.len + d->owner.len))
+		return;
+	i->origin.group = origin_name(i, d->group);
+	i->origin.account = origin_name(i, d->owner);
+}
+
+static void open_document(struct intake *i)
+{
+	const struct document *d = i->documents.first;
+	i->open = true;
+	i->origin = (struct origin){ .group = SLICE_NONE };
+	logevents_open(&i->events, d);
+	if (d->kind == DOCUMENT_CONTROL)
+		i->pipeline->stats->control_messages++;
+	if (d->kind == DOCUMENT_CLOUDWATCH)
+		open_cloudwatch(i, d);
+	if (d->kind != DOCUMENT_LINES || d->first_lines)
+		i->header_holds = false;
+	if (!i->header_holds)
+		i->format = sources_format(i->sources, &i->origin);
+}
+
+static bool may_be_header(const struct event *event)
+{
+	return event->line && event->text.data[0] >= 'a' && event->text.data[0] <= 'z' &&
+	       format_is_header(event->text);
+}
+
+/* Converts up to a turn's worth. STEP_OK: documents are left. STEP_MORE: none is. */
+static enum step convert_documents(struct intake *i, struct fault *fault)
+{
+	for (unsigned n = 0; n < EVENTS_A_TURN; n++) {
+		struct event event;
+		if (!i->open) {
+			if (documents_empty(&i->documents))
+				return STEP_MORE;
+			open_document(i);
+		}
+		if (!logevents_next(&i->events, &event)) {
+			documents_drop_first(&i->documents);
+			i->documents_done++;
+			i->open = false;
+			continue;
+		}
+		enum step step = may_be_header(&event) ? take_header(i, event.text, fault)
+						       : convert(i, &event, fault);
+		if (step == STEP_BAD)
+			return STEP_BAD;
+	}
+	return STEP_OK;
+}
+
+/* ---- a turn --------------------------------------------------------------------------------- */
+
+/* All documents first; only when the last is known to be good the first is converted. */
+static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *fault)
+{
+	size_t before = i->documents.size;
+	enum step step = STEP_OK;
+	while (step == STEP_OK && i->documents.size - before < OCTETS_A_TURN)
+		step = payload_next(i->payload, in, true, &i->documents, fault);
+	if (step != STEP_MORE)
+		return step;
+	i->unpacked = true;
+	if (documents_empty(&i->documents)) {
+		fault_set(fault, FAULT_EMPTY, 0, 0);
+		return STEP_BAD;
+	}
+	return STEP_OK;
+}
+
+static enum step run_whole(struct intake *i, struct slice *in, struct fault *fault)
+{
+	if (!i->unpacked)
+		return unpack_whole(i, in, fault);
+	enum step step = convert_documents(i, fault);
+	if (step == STEP_MORE && i->flows == 0 && i->rejected > 0) {
+		fault_set(fault, FAULT_NOTHING, 0, 0);
+		return STEP_BAD;
+	}
+	return step;
+}
+
+/* What came out before the damage stands, and is converted before it is told. */
+static enum step run_stream(struct intake *i, struct slice *in, bool end, struct fault *fault)
+{
+	if (intake_pending(i)) {
+		enum step step = convert_documents(i, fault);
+		return step == STEP_MORE ? STEP_OK : step;
+	}
+	enum step step = i->damaged ? STEP_BAD : STEP_OK;
+	size_t most = payload_held(i->payload) + OCTETS_A_TURN;
+	while (step == STEP_OK && documents_empty(&i->documents) && payload_held(i->payload) < most)
+		step = payload_next(i->payload, in, end, &i->documents, &i->damage);
+	if (step == STEP_BAD && intake_pending(i)) {
+		i->damaged = true;
+		return STEP_OK;
+	}
+	*fault = i->damage;
+	return intake_pending(i) ? STEP_OK : step;
+}
+
+enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault)
+{
+	return i->source == PAYLOAD_WHOLE ? run_whole(i, in, fault) : run_stream(i, in, end, fault);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_PIPELINE_H
+#define VPCFLOWD_PIPELINE_H
+
+#include "base/limits.h"
+#include "base/once.h"
+#include "base/stats.h"
+#include "config.h"
+#include "decode/logevents.h"
+#include "decode/payload.h"
+#include "deliver/output.h"
+#include "flow/source.h"
+
+/*
+ * The spine of one worker: octets of a payload, its documents, their events, a flow, every output.
+ * Borrows all that it points to; one thread.
+ */
+struct pipeline {
+	const struct limits *limits;
+	const struct sources *sources;
+	struct stats *stats;
+	struct once *once;
+	struct output *output[OUTPUT_LIMIT];
+	unsigned outputs;
+	uint64_t now_ms; /* for once; set by the loop's owner */
+	struct flow flow;
+	struct buf scratch;
+};
+
+void pipeline_init(struct pipeline *p, const struct limits *limits, const struct sources *sources,
+		   struct stats *stats, struct once *once);
+/* Frees what it holds itself, not the outputs. */
+void pipeline_deinit(struct pipeline *p);
+/* Whether some output takes no more for now. */
+bool pipeline_full(const struct pipeline *p);
+void pipeline_flush(struct pipeline *p);
+
+/*
+ * One stream of octets from one peer on its way through a pipeline. Owns what it gathers; borrows
+ * the pipeline and the peer's name. The limits and sources that hold when it is made must live as
+ * long as it does.
+ */
+struct intake;
+
+/* NULL without memory. peer is for log lines: an address without its port, or a file's name. */
+struct intake *intake_new(struct pipeline *p, enum payload_source source, const char *peer);
+void intake_free(struct intake **i);
+
+/*
+ * Does one turn of work, a millisecond or so. STEP_OK: there is more to do, call again. STEP_MORE:
+ * *in is used up and all that it gave is converted; with end the stream is finished. STEP_BAD: the
+ * fault. Of a PAYLOAD_WHOLE nothing is converted before all of it was found good, and one of whose
+ * records not one could be converted ends in FAULT_NOTHING.
+ */
+MUST_CHECK enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault);
+
+/* Nothing begun, nothing left to convert. */
+bool intake_idle(const struct intake *i);
+/* Whether documents wait to be converted. */
+bool intake_pending(const struct intake *i);
+/* Octets it holds of an unfinished document. */
+size_t intake_held(const struct intake *i);
+/* Documents completed so far: tells progress from trickle. */
+uint64_t intake_documents(const struct intake *i);
+/* Records converted, and those that could not be. */
+uint64_t intake_flows(const struct intake *i);
+uint64_t intake_rejected(const struct intake *i);
+
+#endif

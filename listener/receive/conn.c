@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection's socket, clock and end. What its octets mean is told by unframed.c and framed.c;
+ * here the first of them are looked at to choose between the two. Reading stops whenever there is
+ * no place for what would come, which is all the back-pressure there is.
+ */
+#include "receive/conn.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "receive/server.h"
+
+enum {
+	LINGER_MS = 1000, /* for the peer to read its last reply */
+};
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct conn *c = handle->data;
+	server_forget(c->server, c);
+	config_release(c->config);
+	free(c);
+}
+
+static bool is_quiet(enum close_reason reason)
+{
+	return reason == CLOSE_DONE || reason == CLOSE_IDLE || reason == CLOSE_DRAINING;
+}
+
+static void log_end(const struct conn *c, enum close_reason reason)
+{
+	struct worker *w = c->worker;
+	bool first = !is_quiet(reason) &&
+		     once_first(&w->once, c->peer, FAULT_COUNT + 16 + reason, uv_now(&w->loop));
+	log_line(first ? LOG_WARN : LOG_DEBUG, "peer", "connection closed: %s peer=%s reason=%s",
+		 close_reason_text(reason), c->peer, close_reason_name(reason));
+}
+
+void conn_close(struct conn *c, enum close_reason reason)
+{
+	if (c->mode == CONN_CLOSED)
+		return;
+	log_end(c, reason);
+	c->worker->stats.closed[reason]++;
+	c->mode = CONN_CLOSED;
+	worker_unschedule(c->worker, &c->turn);
+	framed_free(c);
+	intake_free(&c->intake);
+	free(c->in);
+	c->in = NULL;
+	c->in_len = 0;
+	worker_release(c->worker, &c->hold);
+	uv_close((uv_handle_t *)&c->tcp, on_closed);
+}
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+	(void)status;
+	free(request);
+}
+
+/*
+ * The last reply is written. Closing now, with octets of the peer unread, would reset the
+ * connection and may destroy that reply on its way; so say that no more comes and read on a little.
+ */
+static void begin_linger(struct conn *c)
+{
+	uv_shutdown_t *request = malloc(sizeof(*request));
+	if (request == NULL || uv_shutdown(request, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
+		free(request);
+		conn_close(c, c->ending_reason);
+		return;
+	}
+	c->mode = CONN_LINGER;
+	conn_set_idle(c, false);
+}
+
+/* ---- writing -------------------------------------------------------------------------------- */
+
+struct write {
+	uv_write_t request;
+	struct conn *conn;
+	char octets[];
+};
+
+static void on_written(uv_write_t *request, int status)
+{
+	struct write *w = request->data;
+	struct conn *c = w->conn;
+	free(w);
+	c->writes--;
+	c->write_since_ms = uv_now(&c->worker->loop);
+	if (c->mode == CONN_CLOSED)
+		return;
+	if (status < 0)
+		conn_close(c, CLOSE_RESET);
+	else
+		conn_settle(c);
+}
+
+void conn_write(struct conn *c, struct slice octets)
+{
+	uv_stream_t *stream = (uv_stream_t *)&c->tcp;
+	if (c->writes == 0) {
+		uv_buf_t now = uv_buf_init((char *)(uintptr_t)octets.data, (unsigned)octets.len);
+		int n = uv_try_write(stream, &now, 1);
+		if (n > 0)
+			slice_skip(&octets, (size_t)n);
+		if (octets.len == 0)
+			return;
+	}
+	struct write *w = malloc(sizeof(*w) + octets.len);
+	if (w == NULL) {
+		conn_close(c, CLOSE_MEMORY);
+		return;
+	}
+	w->conn = c;
+	w->request.data = w;
+	memcpy(w->octets, octets.data, octets.len);
+	uv_buf_t later = uv_buf_init(w->octets, (unsigned)octets.len);
+	if (c->writes++ == 0)
+		c->write_since_ms = uv_now(&c->worker->loop);
+	if (uv_write(&w->request, stream, &later, 1, on_written) == 0)
+		return;
+	c->writes--;
+	free(w);
+	conn_close(c, CLOSE_RESET);
+}
+
+/* ---- reading -------------------------------------------------------------------------------- */
+
+void conn_set_idle(struct conn *c, bool idle)
+{
+	c->idle = idle;
+	c->since_ms = uv_now(&c->worker->loop);
+}
+
+void conn_keep_input(struct conn *c, struct slice rest)
+{
+	c->in_len = rest.len;
+	if (rest.len > 0) {
+		c->in_first = (size_t)(rest.data - c->in);
+		return;
+	}
+	free(c->in);
+	c->in = NULL;
+}
+
+static uv_buf_t input_room(struct conn *c)
+{
+	if (c->in == NULL) {
+		c->in = malloc(CONN_INPUT);
+		c->in_first = 0;
+	}
+	if (c->in == NULL)
+		return uv_buf_init(NULL, 0);
+	if (c->in_first > 0) {
+		memmove(c->in, c->in + c->in_first, c->in_len);
+		c->in_first = 0;
+	}
+	return uv_buf_init(c->in + c->in_len, (unsigned)(CONN_INPUT - c->in_len));
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
+{
+	struct conn *c = handle->data;
+	(void)suggested;
+	*room = uv_buf_init(NULL, 0);
+	if (c->mode == CONN_FRAMED)
+		*room = framed_room(c);
+	if (room->len == 0)
+		*room = input_room(c);
+}
+
+static bool is_input(const struct conn *c, const uv_buf_t *room)
+{
+	return c->in != NULL && room->base == c->in + c->in_first + c->in_len;
+}
+
+static void take_octets(struct conn *c, size_t n, bool input)
+{
+	c->worker->stats.bytes_received += n;
+	if (!c->heard || c->idle)
+		conn_set_idle(c, false);
+	c->heard = true;
+	if (input)
+		c->in_len += n;
+	else
+		framed_received(c, n);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room)
+{
+	struct conn *c = stream->data;
+	if (n == UV_ENOBUFS) {
+		conn_close(c, CLOSE_MEMORY);
+		return;
+	}
+	if (n > 0) {
+		take_octets(c, (size_t)n, is_input(c, room));
+	} else if (n < 0) {
+		c->eof = true;
+		c->read_error = n == UV_EOF ? 0 : (int)n;
+	}
+	if (c->in_len == 0)
+		conn_keep_input(c, SLICE_NONE);
+	if (n != 0)
+		conn_settle(c);
+}
+
+static bool wants_input(const struct conn *c)
+{
+	switch (c->mode) {
+	case CONN_UNFRAMED:
+		return c->in_len < CONN_INPUT / 2 && !c->wants_room;
+	case CONN_FRAMED:
+		return framed_wants_input(c);
+	default:
+		return true;
+	}
+}
+
+static void update_reading(struct conn *c)
+{
+	bool want = c->mode != CONN_CLOSED && !c->eof && wants_input(c);
+	if (want && !c->reading)
+		c->reading = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0;
+	else if (!want && c->reading && c->mode != CONN_CLOSED) {
+		uv_read_stop((uv_stream_t *)&c->tcp);
+		c->reading = false;
+	}
+}
+
+/* ---- what to do next ------------------------------------------------------------------------ */
+
+static void sniff(struct conn *c)
+{
+	if (c->in_len == 0) {
+		if (c->eof)
+			conn_close(c, c->read_error != 0 ? CLOSE_RESET : CLOSE_DONE);
+		else if (c->draining)
+			conn_close(c, CLOSE_DRAINING);
+		return;
+	}
+	enum frame_sniff kind = frame_sniff(conn_input(c));
+	if (kind == SNIFF_MORE && !c->eof)
+		return;
+	if (kind == SNIFF_FRAMED) {
+		framed_begin(c);
+	} else if (c->config->tokens.count > 0) {
+		c->worker->stats.auth_failures++;
+		conn_close(c, CLOSE_AUTH);
+	} else {
+		unframed_begin(c);
+	}
+}
+
+/* A framed peer whose last PUT is answered leaves when everything is written. */
+static void end_if_answered(struct conn *c)
+{
+	if (c->mode != CONN_FRAMED || !c->ending || !STAILQ_EMPTY(&c->puts))
+		return;
+	if (!c->eof)
+		begin_linger(c);
+	else if (c->writes == 0)
+		conn_close(c, c->ending_reason);
+}
+
+static void settle_framed(struct conn *c)
+{
+	if (c->read_error != 0) {
+		conn_close(c, CLOSE_RESET);
+		return;
+	}
+	framed_settle(c);
+	end_if_answered(c);
+}
+
+static void settle_linger(struct conn *c)
+{
+	conn_keep_input(c, SLICE_NONE);
+	if (c->eof)
+		conn_close(c, c->ending_reason);
+}
+
+void conn_settle(struct conn *c)
+{
+	if (c->mode == CONN_SNIFF)
+		sniff(c);
+	if (c->mode == CONN_UNFRAMED)
+		unframed_settle(c);
+	else if (c->mode == CONN_FRAMED)
+		settle_framed(c);
+	else if (c->mode == CONN_LINGER)
+		settle_linger(c);
+	update_reading(c);
+}
+
+/* ---- the clock ------------------------------------------------------------------------------ */
+
+/* Whether it is our side that everything waits for. */
+static bool is_paused(const struct conn *c)
+{
+	if (c->mode == CONN_UNFRAMED)
+		return c->in_len > 0 || c->wants_room || intake_pending(c->intake);
+	if (c->mode == CONN_FRAMED)
+		return c->wants_room || !framed_wants_input(c) ||
+		       (c->receiving == NULL && c->skip == 0 && c->in_len == 0 && !c->idle);
+	return false;
+}
+
+/* The deadline that has passed; CLOSE_COUNT for none. */
+static enum close_reason overdue(const struct conn *c, uint64_t now_ms)
+{
+	const struct limits *limits = &c->config->limits;
+	uint64_t waited = now_ms - c->since_ms;
+	if (c->writes > 0 && now_ms - c->write_since_ms >= limits->whole_payload * 1000)
+		return CLOSE_DEAF;
+	if (c->mode == CONN_LINGER)
+		return waited >= LINGER_MS ? c->ending_reason : CLOSE_COUNT;
+	if (!c->heard)
+		return waited >= limits->first_byte * 1000 ? CLOSE_FIRST_BYTE : CLOSE_COUNT;
+	if (c->idle)
+		return waited >= limits->idle * 1000 ? CLOSE_IDLE : CLOSE_COUNT;
+	return waited >= limits->whole_payload * 1000 ? CLOSE_SLOW : CLOSE_COUNT;
+}
+
+void conn_tick(struct conn *c, uint64_t now_ms)
+{
+	if (c->mode == CONN_CLOSED)
+		return;
+	if (is_paused(c))
+		c->since_ms = now_ms;
+	enum close_reason reason = overdue(c, now_ms);
+	if (reason != CLOSE_COUNT)
+		conn_close(c, reason);
+	else if (c->mode == CONN_FRAMED)
+		framed_tick(c, now_ms);
+}
+
+void conn_drain(struct conn *c)
+{
+	c->draining = true;
+	if (c->mode == CONN_FRAMED)
+		framed_drain(c);
+	conn_settle(c);
+}
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+/* The peer's address, IPv4 as such even when it came to an IPv6 socket (RFC 4291 2.5.5.2). */
+static bool peer_address(struct conn *c, struct address *a)
+{
+	struct sockaddr_storage storage;
+	int len = sizeof(storage);
+	if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&storage, &len) != 0)
+		return false;
+	char text[ADDRESS_TEXT];
+	if (uv_ip_name((struct sockaddr *)&storage, text, sizeof(text)) != 0)
+		return false;
+	const char *mapped = "::ffff:";
+	bool v4 = strncmp(text, mapped, strlen(mapped)) == 0 && strchr(text, '.') != NULL;
+	struct slice s = slice_text(v4 ? text + strlen(mapped) : text);
+	memcpy(c->peer, s.data, s.len + 1);
+	return address_parse(s, a);
+}
+
+static bool is_allowed(const struct config *config, const struct address *a)
+{
+	for (size_t i = 0; i < config->allows; i++)
+		if (cidr_contains(&config->allow[i], a))
+			return true;
+	return config->allows == 0;
+}
+
+static void refuse(struct conn *c)
+{
+	struct worker *w = c->worker;
+	w->stats.connections_refused++;
+	if (once_first(&w->once, c->peer, FAULT_COUNT + 15, uv_now(&w->loop)))
+		log_warn("peer", "connection refused: address not in --allow peer=%s", c->peer);
+}
+
+struct conn *conn_accept(struct server *server, uv_stream_t *listener)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return NULL;
+	c->server = server;
+	c->worker = server->worker;
+	c->config = config_reference(server->worker->config);
+	c->tcp.data = c;
+	STAILQ_INIT(&c->puts);
+	if (uv_tcp_init(&c->worker->loop, &c->tcp) != 0) {
+		config_release(c->config);
+		free(c);
+		return NULL;
+	}
+	struct address a;
+	bool accepted = uv_accept(listener, (uv_stream_t *)&c->tcp) == 0 && peer_address(c, &a);
+	if (!accepted || !is_allowed(c->config, &a)) {
+		if (accepted)
+			refuse(c);
+		c->mode = CONN_CLOSED;
+		uv_close((uv_handle_t *)&c->tcp, on_closed);
+		return c;
+	}
+	conn_set_idle(c, false);
+	conn_settle(c);
+	return c;
+}

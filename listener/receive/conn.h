@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_RECEIVE_CONN_H
+#define VPCFLOWD_RECEIVE_CONN_H
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "base/stats.h"
+#include "config.h"
+#include "receive/frame.h"
+#include "worker.h"
+
+/*
+ * One TCP connection.
+ *
+ *   SNIFF ──first octets──▶ UNFRAMED   octets go to an intake; nothing is ever written back
+ *              └──────────▶ FRAMED     commands; each PUT is answered in order
+ *                              └─────▶ LINGER   last reply sent; what still comes is dropped, so
+ *                                               that closing does not destroy the reply
+ *
+ * GLOSSARY
+ *   input     octets read and not yet used: in[in_first .. in_first + in_len)
+ *   settle    look at everything that may have changed, then read, wait or close
+ *   pause     our side is the reason that nothing moves: the peer's clock stands still
+ *   ending    a reason is known, and the connection closes once all PUTs are answered
+ *
+ * Lives until its handle's close callback; conn_close may be called at any time before, once or
+ * more. Everything belongs to the worker's thread.
+ */
+
+enum conn_mode { CONN_SNIFF, CONN_UNFRAMED, CONN_FRAMED, CONN_LINGER, CONN_CLOSED };
+
+struct server;
+struct put;
+
+struct conn {
+	uv_tcp_t tcp;
+	LIST_ENTRY(conn) link;
+	struct server *server;
+	struct worker *worker;
+	const struct config *config; /* a reference */
+	char peer[ADDRESS_TEXT];     /* address without port */
+	enum conn_mode mode;
+
+	char *in; /* CONN_INPUT octets, only while there are some */
+	size_t in_first;
+	size_t in_len;
+	bool reading;
+	bool eof;
+	int read_error; /* why eof came, 0 for a proper end */
+
+	bool heard;	   /* anything at all */
+	bool idle;	   /* between payloads */
+	uint64_t since_ms; /* begin of the payload, or of the silence */
+
+	bool wants_room; /* paused until worker_hold grants more */
+	struct turn turn;
+	struct hold hold;
+	struct intake *intake; /* UNFRAMED: of the stream. FRAMED: of the PUT being converted */
+	uint64_t documents;    /* UNFRAMED: completed when last looked at */
+
+	/* FRAMED */
+	bool authenticated;
+	bool draining;
+	bool ending;
+	enum close_reason ending_reason;
+	STAILQ_HEAD(, put) puts; /* unanswered, in the order they came */
+	unsigned put_count;
+	struct put *receiving; /* the last of them, while its octets come */
+	struct put *converting;
+	uint64_t skip;	 /* octets of a refused PUT still to come */
+	size_t bodies;	 /* room of all bodies held */
+	unsigned writes; /* under way */
+	uint64_t write_since_ms;
+};
+
+enum { CONN_INPUT = 64 * 1024 };
+
+/* ---- conn.c --------------------------------------------------------------------------------- */
+
+/* Accepts from a listening stream. NULL when that failed or the peer is not allowed. */
+struct conn *conn_accept(struct server *server, uv_stream_t *listener);
+void conn_close(struct conn *c, enum close_reason reason);
+/* Deadlines and WAIT lines; called every CONN_TICK_MS. */
+void conn_tick(struct conn *c, uint64_t now_ms);
+/* The listener is stopping: finish what is begun, take nothing new. */
+void conn_drain(struct conn *c);
+
+static inline struct slice conn_input(const struct conn *c)
+{
+	return slice_of(c->in_len == 0 ? NULL : c->in + c->in_first, c->in_len);
+}
+
+/* Keeps only rest, which is a tail of conn_input(). */
+void conn_keep_input(struct conn *c, struct slice rest);
+void conn_settle(struct conn *c);
+/* Sends octets to a framed peer; the connection may be closed when it returns. */
+void conn_write(struct conn *c, struct slice octets);
+/* Begins the clock of a payload or a silence anew. */
+void conn_set_idle(struct conn *c, bool idle);
+
+/* ---- unframed.c ----------------------------------------------------------------------------- */
+
+void unframed_begin(struct conn *c);
+void unframed_settle(struct conn *c);
+
+/* ---- framed.c ------------------------------------------------------------------------------- */
+
+void framed_begin(struct conn *c);
+/* Uses the input: commands and payloads. */
+void framed_settle(struct conn *c);
+/* Where the next octets of a PUT may be read to directly; an empty buffer when nowhere. */
+uv_buf_t framed_room(struct conn *c);
+void framed_received(struct conn *c, size_t n);
+bool framed_wants_input(const struct conn *c);
+bool framed_busy(const struct conn *c);
+/* Answers REJECT and closes when all before it is answered. */
+void framed_refuse(struct conn *c, const char *why, enum close_reason reason);
+void framed_drain(struct conn *c);
+void framed_give_up(struct conn *c);
+void framed_tick(struct conn *c, uint64_t now_ms);
+void framed_free(struct conn *c);
+
+#endif

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A peer that wants to know. Each PUT is an entry in a queue from its command line to its answer,
+ * and answers leave in the order of that queue:
+ *
+ *   RECEIVING ─▶ QUEUED ─▶ CONVERTING ─▶ DELIVERING ─▶ ANSWERED ─▶ gone
+ *       └───────────┴───────────┴──── RETRY, REJECT ──────▲
+ *
+ * ACK is said when every output has what was encoded of the PUT, and not before. While the first in
+ * the queue has no answer the peer gets WAIT every few seconds.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "receive/conn.h"
+#include "receive/server.h"
+
+enum {
+	BODY_FIRST = 64 * 1024, /* room for a body grows from here, as its octets come */
+	PUTS_LIMIT = 64,	/* unanswered PUTs of one peer; then it is not read from */
+	WRITES_LIMIT = 16,	/* replies that a peer has not read; the same */
+	WAIT_MS = 3000,
+	OVERLOAD_MS = 30000, /* no room for a PUT for so long: RETRY */
+	RETRY_SECS = 5,
+	REPLY_ROOM = FRAME_ID + 64,
+};
+
+enum put_state { PUT_RECEIVING, PUT_QUEUED, PUT_CONVERTING, PUT_DELIVERING, PUT_ANSWERED };
+
+struct put {
+	STAILQ_ENTRY(put) link;
+	struct conn *conn;
+	enum put_state state;
+	char id[FRAME_ID + 1];
+	uint64_t length;
+	struct buf body;
+	struct slice rest; /* CONVERTING: of the body, not yet used */
+	uint64_t flows;
+	uint64_t waited_ms;  /* when it came, or when the last WAIT was sent */
+	uint64_t starved_ms; /* since when there is no room for it; 0 for never */
+	struct delivery delivery;
+	char reply[REPLY_ROOM];
+};
+
+static struct conn *conn_of_turn(struct turn *turn)
+{
+	return CONTAINER_OF(turn, struct conn, turn);
+}
+
+static uint64_t now_ms(const struct conn *c)
+{
+	return uv_now(&c->worker->loop);
+}
+
+static struct stats *stats_of(struct conn *c)
+{
+	return &c->worker->stats;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+static void free_body(struct put *put)
+{
+	struct conn *c = put->conn;
+	c->bodies -= put->body.cap;
+	buf_deinit(&put->body);
+}
+
+static void free_put(struct put *put)
+{
+	worker_forget(put->conn->worker, &put->delivery);
+	free_body(put);
+	free(put);
+}
+
+/* Frees the first in the queue. */
+static void drop_first(struct conn *c)
+{
+	struct put *put = STAILQ_FIRST(&c->puts);
+	STAILQ_REMOVE_HEAD(&c->puts, link);
+	c->put_count--;
+	free_put(put);
+}
+
+/* Sends what is answered at the front of the queue. */
+static void send_answers(struct conn *c)
+{
+	char replies[8 * REPLY_ROOM];
+	size_t len = 0;
+	struct put *put;
+	while (c->mode == CONN_FRAMED && (put = STAILQ_FIRST(&c->puts)) != NULL &&
+	       put->state == PUT_ANSWERED) {
+		size_t n = strlen(put->reply);
+		memcpy(replies + len, put->reply, n);
+		len += n;
+		drop_first(c);
+		if (sizeof(replies) - len < REPLY_ROOM || STAILQ_EMPTY(&c->puts) ||
+		    STAILQ_FIRST(&c->puts)->state != PUT_ANSWERED) {
+			conn_write(c, slice_of(replies, len));
+			len = 0;
+		}
+	}
+}
+
+static void answer(struct put *put, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void answer(struct put *put, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(put->reply, sizeof(put->reply), format, args);
+	va_end(args);
+	put->state = PUT_ANSWERED;
+	free_body(put);
+}
+
+static void answer_ack(struct put *put)
+{
+	stats_of(put->conn)->acks++;
+	answer(put, "ACK %s %llu\n", put->id, (unsigned long long)put->flows);
+}
+
+static void answer_retry(struct put *put, const char *why)
+{
+	stats_of(put->conn)->retries++;
+	answer(put, "RETRY %s %d %s\n", put->id, RETRY_SECS, why);
+}
+
+static void answer_reject(struct put *put, const char *why)
+{
+	stats_of(put->conn)->rejects++;
+	answer(put, "REJECT %s %s\n", put->id, why);
+}
+
+/* After bodies were freed: less is never refused. */
+static void update_hold(struct conn *c)
+{
+	(void)!worker_hold(c->worker, &c->hold, c->bodies, false);
+}
+
+static void on_delivered(struct delivery *delivery)
+{
+	struct put *put = CONTAINER_OF(delivery, struct put, delivery);
+	struct conn *c = put->conn;
+	answer_ack(put);
+	conn_settle(c);
+}
+
+/* ---- a PUT's octets ------------------------------------------------------------------------- */
+
+static struct put *put_new(struct conn *c, const char *id, uint64_t length)
+{
+	struct put *put = calloc(1, sizeof(*put));
+	if (put == NULL) {
+		conn_close(c, CLOSE_MEMORY);
+		return NULL;
+	}
+	put->conn = c;
+	put->length = length;
+	put->waited_ms = now_ms(c);
+	put->delivery.done = on_delivered;
+	memcpy(put->id, id, strlen(id) + 1);
+	buf_init(&put->body, length);
+	STAILQ_INSERT_TAIL(&c->puts, put, link);
+	c->put_count++;
+	return put;
+}
+
+/*
+ * Makes room for more of the body. False: there is none now, wait; or memory ran out and the PUT
+ * was answered.
+ */
+static bool grow_body(struct conn *c, struct put *put)
+{
+	if (put->body.len < put->body.cap)
+		return true;
+	size_t cap = put->body.cap == 0 ? BODY_FIRST : put->body.cap * 2;
+	if (cap > put->length)
+		cap = put->length;
+	bool alone = c->bodies == put->body.cap;
+	size_t bodies = c->bodies - put->body.cap + cap;
+	c->wants_room = !worker_hold(c->worker, &c->hold, bodies, alone);
+	if (c->wants_room) {
+		if (put->starved_ms == 0)
+			put->starved_ms = now_ms(c);
+		return false;
+	}
+	put->starved_ms = 0;
+	c->bodies -= put->body.cap;
+	bool grown = buf_reserve(&put->body, cap - put->body.len);
+	c->bodies += put->body.cap;
+	return grown;
+}
+
+/* A PUT that will not be taken: its octets are dropped as they come. */
+static void skip_rest(struct conn *c, struct put *put)
+{
+	c->skip = put->length - put->body.len;
+	c->receiving = NULL;
+	c->wants_room = false;
+}
+
+static void end_of_body(struct conn *c)
+{
+	struct put *put = c->receiving;
+	c->receiving = NULL;
+	put->state = PUT_QUEUED;
+	worker_schedule(c->worker, &c->turn);
+}
+
+void framed_received(struct conn *c, size_t n)
+{
+	struct put *put = c->receiving;
+	put->body.len += n;
+	if (put->body.len == put->length)
+		end_of_body(c);
+}
+
+uv_buf_t framed_room(struct conn *c)
+{
+	struct put *put = c->receiving;
+	if (put == NULL || c->in_len > 0)
+		return uv_buf_init(NULL, 0);
+	return uv_buf_init(put->body.data + put->body.len,
+			   (unsigned)(put->body.cap - put->body.len));
+}
+
+/*
+ * Makes sure that octets of the body at hand have a place. False when the peer has to wait; a PUT
+ * that memory ran out for is answered and skipped.
+ */
+static bool ensure_room(struct conn *c)
+{
+	struct put *put = c->receiving;
+	if (grow_body(c, put))
+		return true;
+	if (c->wants_room)
+		return false;
+	skip_rest(c, put);
+	answer_retry(put, "memory");
+	return true;
+}
+
+static bool take_body(struct conn *c)
+{
+	if (!ensure_room(c))
+		return false;
+	struct put *put = c->receiving;
+	if (put == NULL)
+		return true;
+	struct slice in = conn_input(c);
+	size_t room = put->body.cap - put->body.len;
+	size_t n = in.len < room ? in.len : room;
+	memcpy(put->body.data + put->body.len, in.data, n);
+	slice_skip(&in, n);
+	conn_keep_input(c, in);
+	framed_received(c, n);
+	return true;
+}
+
+/* ---- commands ------------------------------------------------------------------------------- */
+
+void framed_refuse(struct conn *c, const char *why, enum close_reason reason)
+{
+	struct put *put = put_new(c, "-", 0);
+	if (put == NULL)
+		return;
+	c->ending = true;
+	c->ending_reason = reason;
+	answer_reject(put, why);
+}
+
+static void refuse_auth(struct conn *c)
+{
+	stats_of(c)->auth_failures++;
+	framed_refuse(c, "auth", CLOSE_AUTH);
+}
+
+static void begin_put(struct conn *c, const struct frame *frame)
+{
+	struct put *put = put_new(c, frame->id, frame->length);
+	if (put == NULL)
+		return;
+	stats_of(c)->puts++;
+	conn_set_idle(c, false);
+	struct fault fault = { .code = FAULT_COUNT };
+	if (frame->length == 0)
+		fault.code = FAULT_EMPTY;
+	else if (frame->length > c->config->limits.payload)
+		fault.code = FAULT_TOO_LARGE;
+	if (c->draining || fault.code != FAULT_COUNT)
+		skip_rest(c, put);
+	else
+		c->receiving = put;
+	if (c->draining) {
+		answer_retry(put, "draining");
+	} else if (fault.code != FAULT_COUNT) {
+		server_tell_fault(c->server, c->peer, put->id, SLICE_NONE, &fault);
+		answer_reject(put, fault_name(fault.code));
+	}
+}
+
+static bool take_command(struct conn *c)
+{
+	struct slice in = conn_input(c);
+	struct frame frame;
+	const char *why;
+	enum step step = frame_next(&in, &frame, &why);
+	if (step == STEP_MORE)
+		return false;
+	if (step == STEP_BAD)
+		framed_refuse(c, why, CLOSE_COMMAND);
+	else if (frame.kind == FRAME_AUTH)
+		c->authenticated = c->authenticated ||
+				   tokens_accept(&c->config->tokens, frame.token);
+	if (step == STEP_OK && c->config->tokens.count > 0 && !c->authenticated)
+		refuse_auth(c);
+	else if (step == STEP_OK && frame.kind == FRAME_PUT)
+		begin_put(c, &frame);
+	if (c->mode == CONN_FRAMED)
+		conn_keep_input(c, in);
+	return true;
+}
+
+static void skip_octets(struct conn *c)
+{
+	struct slice in = conn_input(c);
+	size_t n = in.len < c->skip ? in.len : (size_t)c->skip;
+	slice_skip(&in, n);
+	c->skip -= n;
+	conn_keep_input(c, in);
+}
+
+static bool queue_is_full(const struct conn *c)
+{
+	return c->put_count >= PUTS_LIMIT || c->writes >= WRITES_LIMIT;
+}
+
+static void use_input(struct conn *c)
+{
+	bool more = true;
+	while (more && c->mode == CONN_FRAMED && !c->ending && c->in_len > 0) {
+		if (c->skip > 0)
+			skip_octets(c);
+		else if (c->receiving != NULL)
+			more = take_body(c);
+		else
+			more = !queue_is_full(c) && take_command(c);
+	}
+	/* The octets to come are read straight into the body: their room must be there by then. */
+	if (more && c->mode == CONN_FRAMED && c->receiving != NULL)
+		(void)!ensure_room(c);
+}
+
+/* ---- conversion ----------------------------------------------------------------------------- */
+
+static struct put *next_queued(struct conn *c)
+{
+	struct put *put;
+	STAILQ_FOREACH(put, &c->puts, link)
+		if (put->state == PUT_QUEUED)
+			return put;
+	return NULL;
+}
+
+static bool begin_conversion(struct conn *c)
+{
+	struct put *put = next_queued(c);
+	if (put == NULL)
+		return false;
+	c->intake = intake_new(&c->worker->pipeline, PAYLOAD_WHOLE, c->peer);
+	if (c->intake == NULL) {
+		answer_retry(put, "memory");
+		return false;
+	}
+	c->converting = put;
+	put->state = PUT_CONVERTING;
+	put->rest = buf_slice(&put->body);
+	return true;
+}
+
+static void end_conversion(struct conn *c, enum step step, const struct fault *fault)
+{
+	struct put *put = c->converting;
+	c->converting = NULL;
+	put->flows = intake_flows(c->intake);
+	intake_free(&c->intake);
+	if (step == STEP_BAD && fault->code == FAULT_MEMORY) {
+		answer_retry(put, fault_name(fault->code));
+	} else if (step == STEP_BAD) {
+		server_tell_fault(c->server, c->peer, put->id, buf_slice(&put->body), fault);
+		answer_reject(put, fault_name(fault->code));
+	} else {
+		put->state = PUT_DELIVERING;
+		free_body(put);
+		worker_deliver(c->worker, &put->delivery);
+	}
+	update_hold(c);
+}
+
+static enum turn_result on_turn(struct turn *turn)
+{
+	struct conn *c = conn_of_turn(turn);
+	struct fault fault;
+	if (c->converting == NULL && !begin_conversion(c)) {
+		conn_settle(c);
+		return TURN_DONE;
+	}
+	enum step step = intake_run(c->intake, &c->converting->rest, true, &fault);
+	if (step == STEP_OK)
+		return TURN_KEEP;
+	end_conversion(c, step, &fault);
+	enum turn_result result = next_queued(c) != NULL ? TURN_YIELD : TURN_DONE;
+	conn_settle(c);
+	return result;
+}
+
+/* ---- the connection's view ------------------------------------------------------------------ */
+
+static void on_room_again(struct hold *hold)
+{
+	struct conn *c = CONTAINER_OF(hold, struct conn, hold);
+	c->wants_room = false;
+	conn_settle(c);
+}
+
+void framed_begin(struct conn *c)
+{
+	c->mode = CONN_FRAMED;
+	c->turn.work = on_turn;
+	c->hold.room_again = on_room_again;
+}
+
+bool framed_busy(const struct conn *c)
+{
+	return c->receiving != NULL || c->skip > 0 || c->in_len > 0 || c->put_count > 0;
+}
+
+bool framed_wants_input(const struct conn *c)
+{
+	return !c->ending && !c->wants_room && !queue_is_full(c);
+}
+
+/* A PUT whose octets will not come any more has no answer to wait for. */
+static void drop_receiving(struct conn *c)
+{
+	struct put *put = c->receiving;
+	c->receiving = NULL;
+	c->put_count--;
+	STAILQ_REMOVE(&c->puts, put, put, link);
+	free_put(put);
+	update_hold(c);
+}
+
+static void at_eof(struct conn *c)
+{
+	bool cut = c->receiving != NULL || c->skip > 0 || c->in_len > 0;
+	if (c->receiving != NULL)
+		drop_receiving(c);
+	c->ending = true;
+	c->ending_reason = cut ? CLOSE_CUT : CLOSE_DONE;
+}
+
+void framed_settle(struct conn *c)
+{
+	use_input(c);
+	if (c->mode == CONN_FRAMED && c->eof && !c->ending && !queue_is_full(c) && !c->wants_room)
+		at_eof(c);
+	send_answers(c);
+	if (c->mode == CONN_FRAMED && c->idle != !framed_busy(c))
+		conn_set_idle(c, !framed_busy(c));
+	if (c->mode == CONN_FRAMED && c->draining && !c->ending && !framed_busy(c)) {
+		c->ending = true;
+		c->ending_reason = CLOSE_DRAINING;
+	}
+}
+
+void framed_drain(struct conn *c)
+{
+	struct put *put = c->receiving;
+	if (put == NULL)
+		return;
+	skip_rest(c, put);
+	answer_retry(put, "draining");
+	update_hold(c);
+}
+
+void framed_give_up(struct conn *c)
+{
+	struct put *put;
+	STAILQ_FOREACH(put, &c->puts, link)
+		if (put->state != PUT_ANSWERED) {
+			worker_forget(c->worker, &put->delivery);
+			answer_retry(put, "draining");
+		}
+	c->converting = NULL;
+	c->receiving = NULL;
+	intake_free(&c->intake);
+	worker_unschedule(c->worker, &c->turn);
+	send_answers(c);
+}
+
+void framed_tick(struct conn *c, uint64_t now)
+{
+	struct put *receiving = c->receiving;
+	if (receiving != NULL && receiving->starved_ms != 0 &&
+	    now - receiving->starved_ms >= OVERLOAD_MS) {
+		skip_rest(c, receiving);
+		answer_retry(receiving, "overload");
+		update_hold(c);
+		conn_settle(c);
+		return;
+	}
+	struct put *put = STAILQ_FIRST(&c->puts);
+	bool ours = put != NULL && put->state != PUT_ANSWERED &&
+		    (put->state != PUT_RECEIVING || c->wants_room);
+	if (!ours || now - put->waited_ms < WAIT_MS)
+		return;
+	char line[REPLY_ROOM];
+	int len = snprintf(line, sizeof(line), "WAIT %s\n", put->id);
+	put->waited_ms = now;
+	stats_of(c)->waits++;
+	conn_write(c, slice_of(line, (size_t)len));
+}
+
+void framed_free(struct conn *c)
+{
+	while (!STAILQ_EMPTY(&c->puts))
+		drop_first(c);
+	c->receiving = NULL;
+	c->converting = NULL;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_RECEIVE_SERVER_H
+#define VPCFLOWD_RECEIVE_SERVER_H
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "config.h"
+#include "receive/conn.h"
+#include "worker.h"
+
+/* A listening socket. At the limit of connections one more waits in it, the rest in the kernel. */
+struct listener {
+	uv_tcp_t tcp;
+	struct server *server;
+	bool open;
+	bool waiting; /* a connection that was not accepted yet */
+};
+
+/*
+ * The listeners and connections of one worker. Borrows the worker; stops in two steps: server_drain
+ * lets peers finish what they have begun, server_close ends those who could not.
+ */
+struct server {
+	struct worker *worker;
+	struct listener listener[LISTEN_LIMIT];
+	unsigned listeners;
+	LIST_HEAD(, conn) conns;
+	uint64_t count;
+	bool draining;
+	uv_timer_t tick;
+	void (*on_drained)(struct server *s);
+	void *data; /* the owner's */
+};
+
+/*
+ * Binds and listens on every configured address. 0, or a negative errno after the reason was
+ * logged; server_close is due in either case.
+ */
+MUST_CHECK int server_init(struct server *s, struct worker *w);
+/* Writes the addresses it listens on, one a line, in the order of the configuration. */
+void server_print_addresses(const struct server *s, FILE *out);
+/* Stops accepting; on_drained is called once the last connection is gone. */
+void server_drain(struct server *s, void (*on_drained)(struct server *s));
+/* PUTs that are not answered get RETRY, connections are closed; handles too, so run the loop. */
+void server_close(struct server *s);
+
+/* ---- for connections ------------------------------------------------------------------------ */
+
+/* A connection's handle has closed: it may be freed, and another one accepted. */
+void server_forget(struct server *s, struct conn *c);
+/* Counts a payload that was lost whole, and logs it once per peer and reason. */
+void server_tell_fault(struct server *s, const char *peer, const char *what, struct slice sample,
+		       const struct fault *fault);
+
+#endif

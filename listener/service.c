@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of the process: start, signals, and an end in good order.
+ *
+ *   TERM, INT ─▶ a last call for what is on its way ─▶ drain the peers ─▶ wait for the outputs
+ *                └────────── --drain-timeout, or a second signal ──────────┴─▶ give up the rest
+ *   HUP       ─▶ files opened anew; sources, tokens, --allow and limits read again
+ *   USR1      ─▶ counters
+ *   output failed for good ─▶ stop at once, exit 1
+ */
+#include "service.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "receive/reader.h"
+#include "receive/server.h"
+
+enum {
+	LAST_CALL_MS = 250, /* connections and octets that the kernel has may still come in */
+	POLL_MS = 20,	    /* how often the end looks whether it is reached */
+	PROGRESS_MS = 10000,
+	SPARE_FILES = 64, /* descriptors beside those of connections */
+};
+
+enum phase { RUNNING, LAST_CALL, DRAINING, WRITING, OVER };
+
+struct service {
+	const struct config *first; /* whose outputs are open */
+	const struct config *config;
+	int argc;
+	char **argv;
+	struct worker worker;
+	struct server server;
+	struct reader *reader;
+	bool listening;
+	enum phase phase;
+	uint64_t ending_ms; /* when the end began */
+	bool abort;
+	int status;
+	uv_signal_t signals[4];
+	uv_timer_t end_timer;
+	uv_timer_t progress_timer;
+};
+
+static uint64_t now_ms(const struct service *s)
+{
+	return uv_now(&s->worker.loop);
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void stop(struct service *s, bool abort)
+{
+	s->phase = OVER;
+	s->abort = abort;
+	uv_stop(&s->worker.loop);
+}
+
+static void on_drained(struct server *server)
+{
+	struct service *s = server->data;
+	s->phase = WRITING;
+}
+
+static void on_end_timer(uv_timer_t *timer)
+{
+	struct service *s = timer->data;
+	uint64_t waited = now_ms(s) - s->ending_ms;
+	if (s->phase == LAST_CALL && waited >= LAST_CALL_MS) {
+		s->phase = DRAINING;
+		server_drain(&s->server, on_drained);
+	}
+	if (s->phase == WRITING && worker_delivered(&s->worker)) {
+		stop(s, false);
+	} else if (s->phase != OVER && waited >= s->config->limits.drain * 1000) {
+		log_error("main", "not done within --drain-timeout, giving up on what is left");
+		s->status = 1;
+		stop(s, true);
+	}
+}
+
+static void begin_end(struct service *s, enum phase phase)
+{
+	s->phase = phase;
+	s->ending_ms = now_ms(s);
+	uv_timer_start(&s->end_timer, on_end_timer, 0, POLL_MS);
+}
+
+static void on_stop_signal(uv_signal_t *signal, int number)
+{
+	struct service *s = signal->data;
+	const char *name = number == SIGINT ? "INT" : "TERM";
+	if (s->phase != RUNNING) {
+		log_warn("main", "stopping at once signal=%s", name);
+		s->status = 1;
+		stop(s, true);
+	} else if (s->reader != NULL) {
+		log_warn("main", "interrupted, the rest is not read signal=%s", name);
+		reader_stop(s->reader);
+		s->status = 1;
+		begin_end(s, WRITING);
+	} else {
+		log_info("main", "draining signal=%s", name);
+		begin_end(s, LAST_CALL);
+	}
+}
+
+static void on_output_error(struct worker *w)
+{
+	struct service *s = w->data;
+	s->status = 1;
+	stop(s, true);
+}
+
+static void on_read_done(struct reader *reader, void *data)
+{
+	struct service *s = data;
+	(void)reader;
+	begin_end(s, WRITING);
+}
+
+/* ---- other signals -------------------------------------------------------------------------- */
+
+/* What cannot change while it runs. */
+static bool needs_restart(const struct config *a, const struct config *b)
+{
+	bool differs = a->listens != b->listens || a->outputs != b->outputs;
+	for (size_t i = 0; !differs && i < a->listens; i++)
+		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
+	for (size_t i = 0; !differs && i < a->outputs; i++)
+		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
+	return differs || memcmp(&a->columns, &b->columns, sizeof(a->columns)) != 0;
+}
+
+static void reload(struct service *s)
+{
+	struct config *config;
+	if (!config_load(&config, s->argc, s->argv)) {
+		log_error("main", "the new configuration is not used, the old one stays in force");
+		return;
+	}
+	if (needs_restart(s->first, config))
+		log_warn("main", "other listeners, outputs or columns take effect at a restart");
+	log_set_level(config->log_level);
+	worker_set_config(&s->worker, config);
+	config_release(s->config);
+	s->config = config;
+	log_info("main", "configuration read again");
+}
+
+static void on_hup(uv_signal_t *signal, int number)
+{
+	struct service *s = signal->data;
+	(void)number;
+	worker_reopen_outputs(&s->worker);
+	if (s->listening)
+		reload(s);
+}
+
+static void on_usr1(uv_signal_t *signal, int number)
+{
+	struct service *s = signal->data;
+	(void)number;
+	worker_print_stats(&s->worker, stderr);
+	fflush(stderr);
+}
+
+static void on_progress_timer(uv_timer_t *timer)
+{
+	struct service *s = timer->data;
+	reader_log(s->reader, false);
+}
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+static void watch_signals(struct service *s)
+{
+	const struct {
+		int number;
+		uv_signal_cb on_signal;
+	} watched[] = {
+		{ SIGTERM, on_stop_signal },
+		{ SIGINT, on_stop_signal },
+		{ SIGHUP, on_hup },
+		{ SIGUSR1, on_usr1 },
+	};
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(watched) / sizeof(*watched); i++) {
+		uv_signal_init(&s->worker.loop, &s->signals[i]);
+		s->signals[i].data = s;
+		uv_signal_start(&s->signals[i], watched[i].on_signal, watched[i].number);
+	}
+}
+
+/* As many descriptors as connections may come; what the hard limit forbids is said. */
+static void raise_file_limit(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t wanted = config->limits.connections + SPARE_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		log_warn("main",
+			 "fewer files may be open than --max-connections asks for limit=%llu",
+			 (unsigned long long)limit.rlim_cur);
+}
+
+/* Written beside and renamed, so that who waits for it never sees half of it. */
+static bool write_ready_file(struct service *s)
+{
+	const char *path = s->config->ready_file;
+	char beside[4096];
+	int len = snprintf(beside, sizeof(beside), "%s.new", path);
+	FILE *file = (size_t)len < sizeof(beside) ? fopen(beside, "we") : NULL;
+	bool ok = file != NULL;
+	if (ok) {
+		server_print_addresses(&s->server, file);
+		ok = !ferror(file);
+		ok = fclose(file) == 0 && ok && rename(beside, path) == 0;
+	}
+	if (!ok)
+		log_error("main", "cannot write option=\"--ready-file %s\" error=\"%s\"", path,
+			  strerror(errno));
+	return ok;
+}
+
+static bool start_listening(struct service *s)
+{
+	s->listening = true;
+	if (server_init(&s->server, &s->worker) != 0)
+		return false;
+	s->server.data = s;
+	return s->config->ready_file == NULL || write_ready_file(s);
+}
+
+static bool start_reading(struct service *s)
+{
+	s->reader = reader_new(&s->worker, s->config->file, s->config->files, on_read_done, s);
+	if (s->reader == NULL)
+		return false;
+	uv_timer_start(&s->progress_timer, on_progress_timer, PROGRESS_MS, PROGRESS_MS);
+	return true;
+}
+
+static bool start(struct service *s)
+{
+	/* A reader's first record tells the columns, unless the user did. */
+	bool begin = !s->config->read || s->config->columns_known;
+	if (!worker_open_outputs(&s->worker, begin))
+		return false;
+	return s->config->read ? start_reading(s) : start_listening(s);
+}
+
+static bool make_loop(struct service *s)
+{
+	if (!worker_init(&s->worker, s->config))
+		return false;
+	s->worker.data = s;
+	s->worker.on_output_error = on_output_error;
+	watch_signals(s);
+	uv_timer_init(&s->worker.loop, &s->end_timer);
+	uv_timer_init(&s->worker.loop, &s->progress_timer);
+	s->end_timer.data = s;
+	s->progress_timer.data = s;
+	return true;
+}
+
+static int finish(struct service *s)
+{
+	if (s->listening)
+		server_close(&s->server);
+	for (size_t i = 0; i < sizeof(s->signals) / sizeof(*s->signals); i++)
+		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	uv_close((uv_handle_t *)&s->end_timer, NULL);
+	uv_close((uv_handle_t *)&s->progress_timer, NULL);
+	if (s->reader != NULL) {
+		reader_stop(s->reader);
+		if (reader_failed(s->reader))
+			s->status = 1;
+	}
+	int error = worker_close(&s->worker, s->abort);
+	if (s->reader != NULL)
+		reader_log(s->reader, true);
+	reader_free(&s->reader);
+	if (error != 0)
+		log_error("main", "the event loop has handles left error=\"%s\"",
+			  uv_strerror(error));
+	return error != 0 ? 1 : s->status;
+}
+
+int service_run(const struct config *config, int argc, char **argv)
+{
+	int status = 1;
+	struct service *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return status;
+	s->first = config_reference(config);
+	s->config = config_reference(config);
+	s->argc = argc;
+	s->argv = argv;
+	if (!config->read)
+		raise_file_limit(config);
+	if (make_loop(s)) {
+		if (start(s))
+			uv_run(&s->worker.loop, UV_RUN_DEFAULT);
+		else
+			s->status = 1;
+		status = finish(s);
+	}
+	config_release(s->config);
+	config_release(s->first);
+	free(s);
+	return status;
+}

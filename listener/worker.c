@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one loop shares among its peers: turns at the pipeline, room in memory, and the news of what
+ * the outputs have written.
+ */
+#include "worker.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+
+enum { TURNS_NS = 5 * 1000 * 1000 }; /* turns in a row before I/O is looked at again */
+
+/* ---- deliveries ----------------------------------------------------------------------------- */
+
+static bool is_delivered(const struct worker *w, const struct delivery *d)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		if (output_written(w->pipeline.output[i]) < d->mark[i])
+			return false;
+	return true;
+}
+
+static void finish_deliveries(struct worker *w)
+{
+	struct delivery *d;
+	while ((d = TAILQ_FIRST(&w->deliveries)) != NULL && is_delivered(w, d)) {
+		worker_forget(w, d);
+		d->done(d);
+	}
+}
+
+void worker_deliver(struct worker *w, struct delivery *delivery)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		delivery->mark[i] = output_position(w->pipeline.output[i]);
+	delivery->queued = true;
+	TAILQ_INSERT_TAIL(&w->deliveries, delivery, link);
+}
+
+void worker_forget(struct worker *w, struct delivery *delivery)
+{
+	if (!delivery->queued)
+		return;
+	TAILQ_REMOVE(&w->deliveries, delivery, link);
+	delivery->queued = false;
+}
+
+bool worker_delivered(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		if (output_written(w->pipeline.output[i]) < output_position(w->pipeline.output[i]))
+			return false;
+	return true;
+}
+
+/* ---- turns ---------------------------------------------------------------------------------- */
+
+static bool can_turn(const struct worker *w)
+{
+	return !TAILQ_EMPTY(&w->turns) && w->output_error == 0 && !pipeline_full(&w->pipeline);
+}
+
+static void on_spin(uv_idle_t *spin)
+{
+	(void)spin; /* its being active is what counts */
+}
+
+static void update_spin(struct worker *w)
+{
+	if (can_turn(w))
+		uv_idle_start(&w->spin, on_spin);
+	else
+		uv_idle_stop(&w->spin);
+}
+
+static void give_turn(struct worker *w)
+{
+	struct turn *turn = TAILQ_FIRST(&w->turns);
+	enum turn_result result = turn->work(turn);
+	/* Its owner may have left the queue within its turn. */
+	if (!turn->queued || result == TURN_KEEP)
+		return;
+	TAILQ_REMOVE(&w->turns, turn, link);
+	turn->queued = false;
+	if (result == TURN_YIELD)
+		worker_schedule(w, turn);
+}
+
+static void on_turns(uv_check_t *check)
+{
+	struct worker *w = check->data;
+	uint64_t until = uv_hrtime() + TURNS_NS;
+	w->pipeline.now_ms = uv_now(&w->loop);
+	while (can_turn(w) && uv_hrtime() < until)
+		give_turn(w);
+	/* While more is to come blocks fill up; before the loop sleeps they go out as they are. */
+	if (!can_turn(w))
+		pipeline_flush(&w->pipeline);
+	finish_deliveries(w);
+	update_spin(w);
+}
+
+void worker_schedule(struct worker *w, struct turn *turn)
+{
+	if (turn->queued)
+		return;
+	turn->queued = true;
+	TAILQ_INSERT_TAIL(&w->turns, turn, link);
+	update_spin(w);
+}
+
+void worker_unschedule(struct worker *w, struct turn *turn)
+{
+	if (!turn->queued)
+		return;
+	TAILQ_REMOVE(&w->turns, turn, link);
+	turn->queued = false;
+}
+
+/* ---- outputs --------------------------------------------------------------------------------- */
+
+static void fail_output(struct worker *w, const struct output *o)
+{
+	if (w->output_error != 0)
+		return;
+	w->output_error = output_error(o);
+	if (w->output_error == -EPIPE)
+		log_error("output", "its reader is gone output=%s error=\"%s\"", output_name(o),
+			  uv_strerror(w->output_error));
+	else
+		log_error("output", "cannot write output=%s error=\"%s\"", output_name(o),
+			  uv_strerror(w->output_error));
+	if (w->on_output_error != NULL)
+		w->on_output_error(w);
+}
+
+static void on_progress(void *data)
+{
+	struct worker *w = data;
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		if (output_error(w->pipeline.output[i]) != 0)
+			fail_output(w, w->pipeline.output[i]);
+	finish_deliveries(w);
+	update_spin(w);
+}
+
+/* ---- room in memory ------------------------------------------------------------------------- */
+
+static void wake_waiting(struct worker *w)
+{
+	/* Those who still find no room go back to the end of this queue: look at each one once. */
+	struct hold *last = TAILQ_LAST(&w->waiting, holds);
+	struct hold *hold;
+	while ((hold = TAILQ_FIRST(&w->waiting)) != NULL) {
+		TAILQ_REMOVE(&w->waiting, hold, link);
+		hold->waiting = false;
+		hold->room_again(hold);
+		if (hold == last)
+			break;
+	}
+}
+
+static void set_held(struct worker *w, struct hold *hold, size_t octets)
+{
+	bool less = octets < hold->octets;
+	w->held = w->held - hold->octets + octets;
+	hold->octets = octets;
+	w->stats.bytes_in_flight = w->held;
+	if (octets == 0 && w->beyond == hold)
+		w->beyond = NULL;
+	if (less)
+		wake_waiting(w);
+}
+
+bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
+{
+	bool fits = octets <= hold->octets ||
+		    w->held - hold->octets + octets <= w->config->limits.in_flight;
+	if (!fits && alone && w->beyond == NULL)
+		w->beyond = hold;
+	if (fits || (alone && w->beyond == hold)) {
+		set_held(w, hold, octets);
+		return true;
+	}
+	if (!hold->waiting) {
+		hold->waiting = true;
+		TAILQ_INSERT_TAIL(&w->waiting, hold, link);
+	}
+	return false;
+}
+
+void worker_release(struct worker *w, struct hold *hold)
+{
+	if (hold->waiting) {
+		TAILQ_REMOVE(&w->waiting, hold, link);
+		hold->waiting = false;
+	}
+	set_held(w, hold, 0);
+}
+
+/* ---- the worker ----------------------------------------------------------------------------- */
+
+bool worker_init(struct worker *w, const struct config *config)
+{
+	memset(w, 0, sizeof(*w));
+	w->config = config;
+	TAILQ_INIT(&w->turns);
+	TAILQ_INIT(&w->deliveries);
+	TAILQ_INIT(&w->waiting);
+	pipeline_init(&w->pipeline, &config->limits, &config->sources, &w->stats, &w->once);
+	int error = uv_loop_init(&w->loop);
+	if (error != 0) {
+		log_error("worker", "no event loop error=\"%s\"", uv_strerror(error));
+		return false;
+	}
+	uv_idle_init(&w->loop, &w->spin);
+	uv_check_init(&w->loop, &w->turn_check);
+	w->turn_check.data = w;
+	uv_check_start(&w->turn_check, on_turns);
+	return true;
+}
+
+bool worker_open_outputs(struct worker *w, bool begin)
+{
+	for (size_t i = 0; i < w->config->outputs; i++) {
+		struct output **o = &w->pipeline.output[i];
+		const struct output_config *config = &w->config->output[i];
+		int error = output_open(o, config, &w->loop, on_progress, w);
+		if (error == 0) {
+			w->pipeline.outputs++;
+			error = begin && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
+		}
+		if (error != 0) {
+			log_error("output", "cannot open option=\"--output %s\" error=\"%s\"",
+				  config->name, uv_strerror(error));
+			return false;
+		}
+	}
+	return true;
+}
+
+void worker_set_config(struct worker *w, const struct config *config)
+{
+	w->config = config;
+	w->pipeline.limits = &config->limits;
+	w->pipeline.sources = &config->sources;
+}
+
+int worker_close(struct worker *w, bool abort)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		output_close(&w->pipeline.output[i], abort);
+	w->pipeline.outputs = 0;
+	uv_close((uv_handle_t *)&w->spin, NULL);
+	uv_close((uv_handle_t *)&w->turn_check, NULL);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	pipeline_deinit(&w->pipeline);
+	return uv_loop_close(&w->loop);
+}
+
+void worker_reopen_outputs(struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		output_reopen(w->pipeline.output[i]);
+}
+
+void worker_print_stats(struct worker *w, FILE *out)
+{
+	stats_print(&w->stats, out);
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		output_print_stats(w->pipeline.output[i], i, out);
+}

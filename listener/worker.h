@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_WORKER_H
+#define VPCFLOWD_WORKER_H
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "base/stats.h"
+#include "config.h"
+#include "pipeline.h"
+
+/*
+ * One thread, one loop, one pipeline. Whoever has octets to convert queues for turns; turns are
+ * given while no output is full, so a sleeping reader stops conversion, and with it reading, but
+ * never the loop.
+ */
+
+enum turn_result {
+	TURN_DONE,  /* nothing more to do until it is scheduled again */
+	TURN_YIELD, /* more to do, but others first */
+	TURN_KEEP,  /* more to do, and it holds much memory: go on with it */
+};
+
+/* A place in the queue for turns; part of its owner. */
+struct turn {
+	TAILQ_ENTRY(turn) link;
+	bool queued;
+	enum turn_result (*work)(struct turn *turn);
+};
+
+/*
+ * Flows that were converted and have to be written before somebody is told. Part of its owner.
+ * done is called from the loop, never from worker_deliver itself.
+ */
+struct delivery {
+	TAILQ_ENTRY(delivery) link;
+	bool queued;
+	uint64_t mark[OUTPUT_LIMIT]; /* the position each output has to reach */
+	void (*done)(struct delivery *delivery);
+};
+
+/*
+ * The octets of unfinished payloads that an owner holds, out of what all may hold together. Part of
+ * its owner. When there is no room it waits; room_again is called once a new try is worthwhile.
+ */
+struct hold {
+	TAILQ_ENTRY(hold) link;
+	bool waiting;
+	size_t octets;
+	void (*room_again)(struct hold *hold);
+};
+
+struct worker {
+	uv_loop_t loop;
+	const struct config *config; /* for new peers; each keeps a reference to its own */
+	struct stats stats;
+	struct once once;
+	struct pipeline pipeline;
+
+	uv_idle_t spin; /* active while turns can be given: the loop must not sleep */
+	uv_check_t turn_check;
+	TAILQ_HEAD(, turn) turns;
+	TAILQ_HEAD(, delivery) deliveries;
+
+	uint64_t held;	     /* octets of all holds */
+	struct hold *beyond; /* the one that may go beyond the limit, so that somebody finishes */
+	TAILQ_HEAD(holds, hold) waiting;
+
+	int output_error; /* an output failed for good */
+	void (*on_output_error)(struct worker *w);
+	void *data; /* the owner's */
+};
+
+/* Starts the loop's machinery. False after the reason was logged. */
+MUST_CHECK bool worker_init(struct worker *w, const struct config *config);
+/*
+ * Opens the configured outputs. begin: write headers now, with the configured columns, instead of
+ * waiting for the first flow. False after the reason was logged; worker_close is due in any case.
+ */
+MUST_CHECK bool worker_open_outputs(struct worker *w, bool begin);
+/* New configuration for sources and limits; the old one stays with those who refer to it. */
+void worker_set_config(struct worker *w, const struct config *config);
+/*
+ * Closes the outputs, after what they hold is written unless abort, and then everything; runs the
+ * loop to its end. 0, or UV_EBUSY if somebody left a handle open.
+ */
+MUST_CHECK int worker_close(struct worker *w, bool abort);
+
+void worker_schedule(struct worker *w, struct turn *turn);
+void worker_unschedule(struct worker *w, struct turn *turn);
+
+/* Calls delivery->done once all that is encoded until now is with every output. */
+void worker_deliver(struct worker *w, struct delivery *delivery);
+void worker_forget(struct worker *w, struct delivery *delivery);
+/* Whether all that was encoded is written. */
+bool worker_delivered(const struct worker *w);
+
+/*
+ * Asks for hold->octets to become octets. True when they are granted. Less is always granted; more
+ * only within the limit, or, with alone (the owner has nothing else that would free memory), to one
+ * owner beyond it: else all could wait for each other. False: wait for room_again.
+ */
+MUST_CHECK bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone);
+/* Gives everything back. */
+void worker_release(struct worker *w, struct hold *hold);
+
+void worker_reopen_outputs(struct worker *w);
+void worker_print_stats(struct worker *w, FILE *out);
+
+#endif
