@@ -243,12 +243,37 @@ static enum fault_code scan_octet(struct json_scan *s, char c)
 	return in_number(s, c);
 }
 
+static bool is_plain(char c)
+{
+	return c != '"' && c != '\\' && (unsigned char)c >= 0x20;
+}
+
+/*
+ * Whether all eight octets are plain. In (x - n) & ~x an octet's top bit is set if it was below n;
+ * borrows reach only octets above one that is itself found, so the answer for all is exact.
+ */
+static bool all_plain(uint64_t x)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t quote = x ^ ones * '"';
+	uint64_t backslash = x ^ ones * '\\';
+	uint64_t found = ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) |
+			 ((backslash - ones) & ~backslash);
+	return (found & ones * 0x80) == 0;
+}
+
 /* How many octets from the front are plain characters of a string. */
 static size_t plain_run(struct slice data)
 {
 	size_t n = 0;
-	while (n < data.len && data.data[n] != '"' && data.data[n] != '\\' &&
-	       (unsigned char)data.data[n] >= 0x20)
+	uint64_t eight;
+	while (data.len - n >= sizeof(eight)) {
+		memcpy(&eight, data.data + n, sizeof(eight));
+		if (!all_plain(eight))
+			break;
+		n += sizeof(eight);
+	}
+	while (n < data.len && is_plain(data.data[n]))
 		n++;
 	return n;
 }
@@ -297,12 +322,24 @@ static const char *skip_spaces(const char *p, const char *end)
 	return p;
 }
 
+/* Whether the octet at p, within a string that begins at first, is escaped by a backslash. */
+static bool is_escaped(const char *first, const char *p)
+{
+	const char *run = p;
+	while (run > first && run[-1] == '\\')
+		run--;
+	return (p - run) % 2 != 0;
+}
+
 static const char *skip_string(const char *p, const char *end)
 {
-	for (p++; p < end && *p != '"'; p++)
-		if (*p == '\\')
-			p++;
-	return p < end ? p + 1 : end;
+	const char *first = ++p;
+	while (p < end && (p = memchr(p, '"', (size_t)(end - p))) != NULL) {
+		if (!is_escaped(first, p))
+			return p + 1;
+		p++;
+	}
+	return end;
 }
 
 /* Past one value of good text: brackets are counted, strings stepped over. */
@@ -331,9 +368,7 @@ static const char *skip_value(const char *p, const char *end)
 
 struct json_walk json_walk(struct slice value)
 {
-	/* Without its brackets; the closing one is where a walk ends. */
-	const char *end = skip_value(value.data, value.data + value.len);
-	return (struct json_walk){ value.data + 1, end - 1 };
+	return (struct json_walk){ value.data + 1, value.data + value.len - 1 };
 }
 
 bool json_element(struct json_walk *w, struct slice *value)

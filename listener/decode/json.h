@@ -53,7 +53,7 @@ struct json_walk {
 	const char *end;
 };
 
-/* Walks the object or array that value is. value must be part of text that json_scan accepted. */
+/* Walks the object or array that value is, from bracket to bracket, of text found good. */
 struct json_walk json_walk(struct slice value);
 /* The next member: key and value as written, the key with its quotes. False at the end. */
 bool json_member(struct json_walk *w, struct slice *key, struct slice *value);
