@@ -238,6 +238,7 @@ static bool ensure_room(struct conn *c)
 		return false;
 	skip_rest(c, put);
 	answer_retry(put, "memory");
+	update_hold(c);
 	return true;
 }
 
@@ -469,7 +470,8 @@ void framed_settle(struct conn *c)
 	send_answers(c);
 	if (c->mode == CONN_FRAMED && c->idle != !framed_busy(c))
 		conn_set_idle(c, !framed_busy(c));
-	if (c->mode == CONN_FRAMED && c->draining && !c->ending && !framed_busy(c)) {
+	/* Octets of a refused PUT that are still to come are not waited for. */
+	if (c->mode == CONN_FRAMED && c->draining && !c->ending && STAILQ_EMPTY(&c->puts)) {
 		c->ending = true;
 		c->ending_reason = CLOSE_DRAINING;
 	}
