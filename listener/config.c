@@ -193,7 +193,9 @@ static bool load(struct config *c, int argc, char **argv)
 		return false;
 	if (c->task == TASK_HELP || c->task == TASK_VERSION)
 		return true;
-	c->columns_known = c->sources.format != NULL || c->sources.count > 0;
+	c->columns_known = c->sources.format != NULL;
+	for (size_t i = 0; i < c->sources.count; i++)
+		c->columns_known = c->columns_known || c->sources.rules[i].format != NULL;
 	if (!check_files(c) || !set_standard(c) || !load_tokens(c))
 		return false;
 	choose_columns(c);

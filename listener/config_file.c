@@ -185,7 +185,7 @@ static bool read_text(struct buf *text, const char *path)
 	if (ok)
 		text->len = fread(text->data, 1, FILE_LIMIT, file);
 	ok = ok && !ferror(file) && text->len < FILE_LIMIT;
-	fclose(file);
+	(void)fclose(file);
 	if (!ok)
 		log_error("config", "cannot read, or larger than 1 MiB option=\"--config %s\"",
 			  path);

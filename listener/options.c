@@ -173,8 +173,8 @@ static bool same_destination(const struct output_config *a, const struct output_
 
 static void free_output(struct output_config *o)
 {
-	free((char *)(uintptr_t)o->name);
-	free((char *)(uintptr_t)o->path);
+	free(o->name);
+	free(o->path);
 	*o = (struct output_config){ .name = NULL };
 }
 

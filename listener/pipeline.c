@@ -27,7 +27,7 @@ struct intake {
 	struct pipeline *pipeline;
 	const struct limits *limits;
 	const struct sources *sources;
-	const char *peer;
+	char peer[LOG_ESCAPED]; /* for log lines */
 	enum payload_source source;
 	struct payload *payload;
 	struct documents documents;
@@ -89,7 +89,7 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 	i->pipeline = p;
 	i->limits = p->limits;
 	i->sources = p->sources;
-	i->peer = peer;
+	log_escape(slice_text(peer), i->peer);
 	i->source = source;
 	i->payload = payload_new(source, p->limits, p->stats);
 	documents_init(&i->documents);
@@ -392,6 +392,7 @@ static enum step run_stream(struct intake *i, struct slice *in, bool end, struct
 		return step == STEP_MORE ? STEP_OK : step;
 	}
 	enum step step = i->damaged ? STEP_BAD : STEP_OK;
+	i->damaged = false;
 	size_t most = payload_held(i->payload) + OCTETS_A_TURN;
 	while (step == STEP_OK && documents_empty(&i->documents) && payload_held(i->payload) < most)
 		step = payload_next(i->payload, in, end, &i->documents, &i->damage);

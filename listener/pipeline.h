@@ -37,7 +37,7 @@ void pipeline_flush(struct pipeline *p);
 
 /*
  * One stream of octets from one peer on its way through a pipeline. Owns what it gathers; borrows
- * the pipeline and the peer's name. The limits and sources that hold when it is made must live as
+ * the pipeline. The limits and sources that hold when it is made must live as
  * long as it does.
  */
 struct intake;
@@ -49,8 +49,9 @@ void intake_free(struct intake **i);
 /*
  * Does one turn of work, a millisecond or so. STEP_OK: there is more to do, call again. STEP_MORE:
  * *in is used up and all that it gave is converted; with end the stream is finished. STEP_BAD: the
- * fault. Of a PAYLOAD_WHOLE nothing is converted before all of it was found good, and one of whose
- * records not one could be converted ends in FAULT_NOTHING.
+ * fault; a stream whose fault is contained goes on, call again. Of a PAYLOAD_WHOLE nothing is
+ * converted before all of it was found good, and one of whose records not one could be converted
+ * ends in FAULT_NOTHING.
  */
 MUST_CHECK enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault);
 

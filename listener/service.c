@@ -133,7 +133,7 @@ static bool needs_restart(const struct config *a, const struct config *b)
 		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
 	for (size_t i = 0; !differs && i < a->outputs; i++)
 		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
-	return differs || memcmp(&a->columns, &b->columns, sizeof(a->columns)) != 0;
+	return differs || !format_equal(&a->columns, &b->columns);
 }
 
 static void reload(struct service *s)
@@ -166,7 +166,7 @@ static void on_usr1(uv_signal_t *signal, int number)
 	struct service *s = signal->data;
 	(void)number;
 	worker_print_stats(&s->worker, stderr);
-	fflush(stderr);
+	(void)fflush(stderr);
 }
 
 static void on_progress_timer(uv_timer_t *timer)
@@ -188,7 +188,7 @@ static void watch_signals(struct service *s)
 		{ SIGHUP, on_hup },
 		{ SIGUSR1, on_usr1 },
 	};
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < sizeof(watched) / sizeof(*watched); i++) {
 		uv_signal_init(&s->worker.loop, &s->signals[i]);
 		s->signals[i].data = s;

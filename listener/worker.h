@@ -59,8 +59,8 @@ struct worker {
 
 	uv_idle_t spin; /* active while turns can be given: the loop must not sleep */
 	uv_check_t turn_check;
-	TAILQ_HEAD(, turn) turns;
-	TAILQ_HEAD(, delivery) deliveries;
+	TAILQ_HEAD(turns, turn) turns;
+	TAILQ_HEAD(deliveries, delivery) deliveries;
 
 	uint64_t held;	     /* octets of all holds */
 	struct hold *beyond; /* the one that may go beyond the limit, so that somebody finishes */

@@ -4,8 +4,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/slice.h"
 
 /*
  * The three shapes of result in this program:
@@ -61,11 +63,30 @@ enum fault_code {
 		FAULT_COUNT
 };
 
+enum { FAULT_SAMPLE = 64 };
+
 struct fault {
 	enum fault_code code;
 	size_t column; /* record faults: the column's place, from 0 */
 	size_t offset; /* octets from the start of the line or document, where known */
+	/* Payload faults: where the document ends is known, so the stream goes on after it. */
+	bool contained;
+	/* Payload faults: the first octets of what it lies in, for the log. */
+	uint8_t sample_len;
+	char sample[FAULT_SAMPLE];
 };
+
+/* Lives as long as the fault. */
+static inline struct slice fault_sample(const struct fault *f)
+{
+	return slice_of(f->sample, f->sample_len);
+}
+
+/* Whether it costs one record, not a document or payload. */
+static inline bool fault_is_record(enum fault_code code)
+{
+	return code < FAULT_EMPTY;
+}
 
 const char *fault_name(enum fault_code code);
 const char *fault_text(enum fault_code code);
@@ -73,7 +94,11 @@ const char *fault_text(enum fault_code code);
 /* Fills the fault and returns false, so that a conversion can return it. */
 static inline bool fault_set(struct fault *f, enum fault_code code, size_t column, size_t offset)
 {
-	*f = (struct fault){ .code = code, .column = column, .offset = offset };
+	f->code = code;
+	f->column = column;
+	f->offset = offset;
+	f->contained = false;
+	f->sample_len = 0;
 	return false;
 }
 

@@ -3,6 +3,8 @@
 #include "base/stats.h"
 
 #include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
 
 const char *close_reason_name(enum close_reason reason)
 {
@@ -24,21 +26,28 @@ const char *close_reason_text(enum close_reason reason)
 	return texts[reason];
 }
 
-void stats_print(const struct stats *s, FILE *out)
-{
-#define X(member, help) fprintf(out, #member "=%" PRIu64 "\n", s->member);
+/* A name and where its number stands in struct stats. */
+static const struct {
+	const char *name;
+	size_t offset;
+} counters[] = {
+#define X(member, help) { #member, offsetof(struct stats, member) },
 	COUNTERS(X)
 #undef X
-#define X(code, name, text)                                                                        \
-	if (s->fault[FAULT_##code] != 0)                                                           \
-		fprintf(out, "rejected_" name "=%" PRIu64 "\n", s->fault[FAULT_##code]);
-	RECORD_FAULTS(X)
-#undef X
-#define X(code, name, text)                                                                        \
-	if (s->fault[FAULT_##code] != 0)                                                           \
-		fprintf(out, "payloads_rejected_" name "=%" PRIu64 "\n", s->fault[FAULT_##code]);
-	PAYLOAD_FAULTS(X)
-#undef X
+};
+
+void stats_print(const struct stats *s, FILE *out)
+{
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++) {
+		uint64_t n;
+		memcpy(&n, (const char *)s + counters[i].offset, sizeof(n));
+		fprintf(out, "%s=%" PRIu64 "\n", counters[i].name, n);
+	}
+	for (unsigned i = 0; i < FAULT_COUNT; i++)
+		if (s->fault[i] != 0)
+			fprintf(out, "%s_%s=%" PRIu64 "\n",
+				fault_is_record(i) ? "rejected" : "payloads_rejected",
+				fault_name(i), s->fault[i]);
 	for (unsigned i = 0; i < CLOSE_COUNT; i++)
 		if (s->closed[i] != 0)
 			fprintf(out, "closed_%s=%" PRIu64 "\n", close_reason_name(i), s->closed[i]);

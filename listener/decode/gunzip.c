@@ -3,8 +3,8 @@
  * gzip in, octets out through one window that stays in cache. zlib checks header, CRC and length
  * of each member. This is the only file that knows an inflater.
  *
- * The ratio is checked whenever the output crosses a multiple of the window, which does not depend
- * on how the input was cut into reads.
+ * The ratio is checked whenever the output reaches a multiple of the window past the first, and at
+ * the end of a member; neither depends on how the input was cut into reads.
  */
 #include "decode/gunzip.h"
 
@@ -57,7 +57,8 @@ static bool within_limits(const struct gunzip *g, struct fault *fault)
 {
 	if (g->tally != NULL && *g->tally > g->limits->inflated)
 		return fault_set(fault, FAULT_INFLATED, 0, g->in);
-	if (g->out % WINDOW == 0 && g->out / g->limits->ratio > g->in)
+	bool due = g->out > WINDOW && (g->out % WINDOW == 0 || g->ended);
+	if (due && g->out / g->limits->ratio > g->in)
 		return fault_set(fault, FAULT_RATIO, 0, g->in);
 	return true;
 }

@@ -29,10 +29,16 @@ void logevents_open(struct logevents *e, const struct document *document)
 		e->walk = json_walk(document->events);
 }
 
-static struct slice trim(struct slice s)
+static struct slice trim_left(struct slice s)
 {
 	while (s.len > 0 && json_is_space(s.data[0]))
 		slice_skip(&s, 1);
+	return s;
+}
+
+static struct slice trim(struct slice s)
+{
+	s = trim_left(s);
 	while (s.len > 0 && json_is_space(s.data[s.len - 1]))
 		s.len--;
 	return s;
@@ -86,13 +92,16 @@ static bool next_line(struct logevents *e, struct event *event)
 		const char *end = memchr(first, '\n', d->len - e->at);
 		size_t len = end == NULL ? d->len - e->at : (size_t)(end - first);
 		e->at += end == NULL ? len : len + 1;
-		struct slice line = trim(slice_of(first, len));
+		/* A line that was cut for its length is known by that length, trailing spaces too. */
+		struct slice line = trim_left(slice_of(first, len));
+		bool too_long = line.len > LINE_LIMIT;
+		line = trim(line);
 		if (line.len == 0)
 			continue;
 		*event = (struct event){
 			.text = line,
 			.line = true,
-			.broken = len > LINE_LIMIT,
+			.broken = too_long,
 			.why = FAULT_LINE_LENGTH,
 		};
 		return true;

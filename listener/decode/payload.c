@@ -9,9 +9,10 @@
  *      │ └────else─▶ LINES   give out whole lines as they come
  *      └──────────────┘
  *
- * Inside of gzip a JSON document waits in `waiting` until what follows it proves good: the next
- * document, or the member's checksum. So a damaged message is never converted, though streams of
- * them still are while they arrive.
+ * Inside of gzip a JSON document waits in `waiting` until another one after it is complete, or the
+ * member's checksum proves it. So a message that is alone in its member is never converted when it
+ * is damaged, and streams of them still are while they arrive. Lines behind one wait with it, up to
+ * an amount.
  */
 #include "decode/payload.h"
 
@@ -22,6 +23,8 @@
 #include "decode/gunzip.h"
 #include "decode/json.h"
 
+enum { WAITING_LINES = 1024 * 1024 };
+
 enum state { BETWEEN, GZIP, JSON, LINES, LONG_LINE };
 enum member { MEMBER, MEMBER_ENDED, NO_MEMBER };
 
@@ -29,6 +32,8 @@ struct payload {
 	const struct limits *limits;
 	struct stats *stats;
 	enum state state;
+	uint8_t sample_len; /* the first octets of what was begun last */
+	char sample[FAULT_SAMPLE];
 	unsigned layer;	 /* 0: a peer's own octets */
 	bool held;	 /* part of something that waits for a checksum */
 	uint64_t *tally; /* what gzip may inflate to in all; NULL for streams */
@@ -38,6 +43,7 @@ struct payload {
 	enum member member;    /* GZIP */
 	struct slice window;   /* GZIP: inflated, not yet taken by inner */
 	struct payload *inner; /* GZIP */
+	bool inner_busy;       /* GZIP: inner has more to do with what it was given */
 
 	struct json_scan scan; /* JSON */
 	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
@@ -71,6 +77,7 @@ struct payload *payload_new(enum payload_source source, const struct limits *lim
 	*p = (struct payload){ .limits = limits, .stats = stats };
 	if (source == PAYLOAD_WHOLE)
 		p->tally = &p->own_tally;
+	/* Whole lines have room even where payloads have less. */
 	buf_init(&p->text, limits->payload > LINE_LIMIT ? limits->payload : LINE_LIMIT + 1);
 	documents_init(&p->waiting);
 	return p;
@@ -140,6 +147,8 @@ static void open_lines(struct payload *p)
 /* Chooses by the first octet; in has at least one. */
 static enum step begin(struct payload *p, struct slice in, struct fault *fault)
 {
+	p->sample_len = (uint8_t)(in.len < FAULT_SAMPLE ? in.len : FAULT_SAMPLE);
+	memcpy(p->sample, in.data, p->sample_len);
 	if (in.data[0] == 0x1f)
 		return open_gzip(p, fault);
 	if (in.data[0] == '{')
@@ -159,6 +168,12 @@ static void skip_spaces(struct slice *in)
 
 /* ---- giving out ----------------------------------------------------------------------------- */
 
+/* What a whole payload unpacks to counts with what each document costs beside its text. */
+static enum step within_cap(const struct payload *p, const struct documents *d, struct fault *fault)
+{
+	return d->size > p->limits->inflated ? bad(fault, FAULT_INFLATED, d->size) : STEP_OK;
+}
+
 static enum step give(struct payload *p, struct documents *to, const struct document *d,
 		      struct fault *fault)
 {
@@ -167,9 +182,7 @@ static enum step give(struct payload *p, struct documents *to, const struct docu
 		return bad(fault, FAULT_MEMORY, 0);
 	}
 	p->stats->documents++;
-	if (to->size > p->limits->inflated)
-		return bad(fault, FAULT_INFLATED, to->size);
-	return STEP_OK;
+	return within_cap(p, to, fault);
 }
 
 /* The line begun earlier, if any, and whole lines after it. */
@@ -192,7 +205,12 @@ static enum step give_lines(struct payload *p, struct slice lines, struct docume
 		memcpy(d.text + p->text.len, lines.data, lines.len);
 	buf_deinit(&p->text);
 	p->first_lines = false;
-	return give(p, out, &d, fault);
+	if (p->waiting.first == NULL)
+		return give(p, out, &d, fault);
+	enum step step = give(p, &p->waiting, &d, fault);
+	if (p->waiting.size > WAITING_LINES)
+		documents_move(out, &p->waiting);
+	return step;
 }
 
 /* ---- lines ---------------------------------------------------------------------------------- */
@@ -316,6 +334,7 @@ static enum step inflate(struct payload *p, struct slice *in, bool end, struct f
 {
 	enum step step = gunzip_next(p->gunzip, in, &p->window, fault);
 	p->stats->bytes_inflated += p->window.len;
+	p->inner_busy = p->window.len > 0;
 	if (step == STEP_OK && gunzip_member_ended(p->gunzip))
 		p->member = MEMBER_ENDED;
 	return step == STEP_MORE && end ? bad(fault, FAULT_GZIP_CUT, 0) : step;
@@ -324,8 +343,9 @@ static enum step inflate(struct payload *p, struct slice *in, bool end, struct f
 static enum step next_gzip(struct payload *p, struct slice *in, bool end, struct documents *out,
 			   struct fault *fault)
 {
-	if (p->window.len > 0) {
+	if (p->inner_busy) {
 		enum step step = payload_next(p->inner, &p->window, false, out, fault);
+		p->inner_busy = step != STEP_MORE;
 		return step == STEP_MORE ? STEP_OK : step;
 	}
 	if (p->member == MEMBER)
@@ -382,29 +402,45 @@ static enum step unwrap(struct payload *p, struct envelope *e, struct documents 
 	return step == STEP_BAD ? STEP_BAD : STEP_OK;
 }
 
-/* The document in p->text is complete: what it is, and what it wraps. All of that or nothing. */
-static enum step end_json(struct payload *p, struct documents *out, struct fault *fault)
+/* What a complete document is, and what it wraps: all of that goes to `to`, or nothing. */
+static enum step open_document(struct payload *p, struct document *d, struct documents *to,
+			       struct fault *fault)
 {
-	struct document d = { .text = p->text.data, .len = p->text.len };
-	struct documents *to = p->held ? &p->waiting : out;
-	p->text.data = NULL;
-	buf_deinit(&p->text);
-	p->state = BETWEEN;
 	struct envelope e;
-	if (!envelope_open(&e, &d, fault)) {
-		free(d.text);
+	if (!envelope_open(&e, d, fault)) {
+		free(d->text);
 		return STEP_BAD;
 	}
 	if (e.kind == ENVELOPE_DOCUMENT)
-		return give(p, to, &d, fault);
+		return give(p, to, d, fault);
 	struct documents found;
 	documents_init(&found);
 	enum step step = unwrap(p, &e, &found, fault);
 	if (step == STEP_OK)
 		documents_move(to, &found);
 	documents_free(&found);
-	free(d.text);
+	free(d->text);
 	return step;
+}
+
+/* The braces of the document in p->text balance: whatever is wrong with it ends with it. */
+static enum step end_json(struct payload *p, struct documents *out, struct fault *fault)
+{
+	struct document d = { .text = p->text.data, .len = p->text.len };
+	p->text.data = NULL;
+	buf_deinit(&p->text);
+	p->state = BETWEEN;
+	struct documents opened;
+	documents_init(&opened);
+	enum step step = open_document(p, &d, &opened, fault);
+	if (step == STEP_BAD) {
+		fault->contained = true;
+		documents_free(&opened);
+		return STEP_BAD;
+	}
+	documents_move(out, &p->waiting);
+	documents_move(p->held ? &p->waiting : out, &opened);
+	return within_cap(p, out, fault);
 }
 
 static enum step next_json(struct payload *p, struct slice *in, bool end, struct documents *out,
@@ -418,8 +454,9 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 		fault->offset += p->text.len;
 		return STEP_BAD;
 	}
-	if (used > p->text.max - p->text.len)
-		return bad(fault, p->layer == 0 ? FAULT_TOO_LARGE : FAULT_INFLATED, p->text.max);
+	uint64_t most = p->layer == 0 ? p->limits->payload : p->limits->inflated;
+	if (p->text.len > most || used > most - p->text.len)
+		return bad(fault, p->layer == 0 ? FAULT_TOO_LARGE : FAULT_INFLATED, most);
 	if (!buf_add(&p->text, in->data, used))
 		return bad(fault, FAULT_MEMORY, 0);
 	slice_skip(in, used);
@@ -430,22 +467,18 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 
 /* ---- the layer ------------------------------------------------------------------------------ */
 
-static enum step next_between(struct payload *p, struct slice *in, struct documents *out,
-			      struct fault *fault)
+static enum step next_between(struct payload *p, struct slice *in, struct fault *fault)
 {
 	skip_spaces(in);
-	if (in->len == 0)
-		return STEP_MORE;
-	documents_move(out, &p->waiting);
-	return begin(p, *in, fault);
+	return in->len == 0 ? STEP_MORE : begin(p, *in, fault);
 }
 
-enum step payload_next(struct payload *p, struct slice *in, bool end, struct documents *out,
-		       struct fault *fault)
+static enum step next(struct payload *p, struct slice *in, bool end, struct documents *out,
+		      struct fault *fault)
 {
 	switch (p->state) {
 	case BETWEEN:
-		return next_between(p, in, out, fault);
+		return next_between(p, in, fault);
 	case GZIP:
 		return next_gzip(p, in, end, out, fault);
 	case JSON:
@@ -455,4 +488,16 @@ enum step payload_next(struct payload *p, struct slice *in, bool end, struct doc
 	default:
 		return next_long_line(p, in, end);
 	}
+}
+
+enum step payload_next(struct payload *p, struct slice *in, bool end, struct documents *out,
+		       struct fault *fault)
+{
+	enum step step = next(p, in, end, out, fault);
+	/* The innermost layer knows best. */
+	if (step == STEP_BAD && fault->sample_len == 0) {
+		fault->sample_len = p->sample_len;
+		memcpy(fault->sample, p->sample, p->sample_len);
+	}
+	return step;
 }

@@ -30,7 +30,9 @@ void payload_free(struct payload **p);
  * Takes octets from the front of *in; end says that none will follow these. STEP_OK: some work was
  * done and out may have got documents, complete and valid, to be converted now (a JSON document
  * with all it wraps comes at once or not at all); call again. STEP_MORE: *in is used up; with end
- * set the stream is finished in good order. STEP_BAD: the fault; what came out before stands.
+ * set the stream is finished in good order. STEP_BAD: the fault, with the first octets of what it
+ * lies in; what came out before stands. After a fault that is contained the stream goes on behind
+ * the document that was lost: call again.
  *
  * The documents are the same however the octets were cut, except that runs of lines may be split.
  */

@@ -11,9 +11,9 @@
 
 /* What -o asked for. The texts live as long as the configuration. */
 struct output_config {
-	const char *name; /* as given, for log lines */
+	char *name; /* as given, for log lines */
 	const struct encoder_class *class;
-	const char *path;	      /* NULL: standard output */
+	char *path;		      /* NULL: standard output */
 	const struct format *columns; /* NULL: not asked for */
 	bool wait_for_space;
 };

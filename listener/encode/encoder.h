@@ -19,7 +19,7 @@ struct encoder {
 struct encoder_class {
 	const char *name;
 	const char *what;     /* for --help */
-	bool needs_addresses; /* records without both addresses have no place in it */
+	bool needs_addresses; /* a record without two addresses of one family has no place in it */
 	bool needs_columns;   /* its preamble names the columns */
 	/* What a new file or session begins with: at most ENCODED_ROOM octets. May be NULL. */
 	void (*preamble)(const struct encoder *e, struct buf *out);

@@ -118,6 +118,16 @@ enum format_error format_parse(struct format *f, struct slice text, unsigned max
 	return f->count == 0 ? FORMAT_EMPTY : FORMAT_OK;
 }
 
+bool format_equal(const struct format *a, const struct format *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (unsigned i = 0; i < a->count; i++)
+		if (!slice_equal(format_column_name(a, i), format_column_name(b, i)))
+			return false;
+	return true;
+}
+
 static struct format every_field;
 
 static void make_every_field(void)

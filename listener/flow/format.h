@@ -52,6 +52,9 @@ const struct format *format_every_field(void);
  */
 bool format_is_header(struct slice line);
 
+/* Whether two formats have the same columns in the same order. */
+bool format_equal(const struct format *a, const struct format *b);
+
 /* The name of a column as written; lives as long as the format. */
 static inline struct slice format_column_name(const struct format *f, unsigned column)
 {

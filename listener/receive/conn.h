@@ -64,7 +64,7 @@ struct conn {
 	bool draining;
 	bool ending;
 	enum close_reason ending_reason;
-	STAILQ_HEAD(, put) puts; /* unanswered, in the order they came */
+	STAILQ_HEAD(puts, put) puts; /* unanswered, in the order they came */
 	unsigned put_count;
 	struct put *receiving; /* the last of them, while its octets come */
 	struct put *converting;

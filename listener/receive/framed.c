@@ -200,9 +200,11 @@ static void skip_rest(struct conn *c, struct put *put)
 	c->wants_room = false;
 }
 
-static void end_of_body(struct conn *c)
+static void end_body_if_whole(struct conn *c)
 {
 	struct put *put = c->receiving;
+	if (put->body.len < put->length)
+		return;
 	c->receiving = NULL;
 	put->state = PUT_QUEUED;
 	worker_schedule(c->worker, &c->turn);
@@ -210,10 +212,8 @@ static void end_of_body(struct conn *c)
 
 void framed_received(struct conn *c, size_t n)
 {
-	struct put *put = c->receiving;
-	put->body.len += n;
-	if (put->body.len == put->length)
-		end_of_body(c);
+	c->receiving->body.len += n;
+	end_body_if_whole(c);
 }
 
 uv_buf_t framed_room(struct conn *c)
@@ -252,10 +252,10 @@ static bool take_body(struct conn *c)
 	struct slice in = conn_input(c);
 	size_t room = put->body.cap - put->body.len;
 	size_t n = in.len < room ? in.len : room;
-	memcpy(put->body.data + put->body.len, in.data, n);
+	buf_put(&put->body, slice_of(in.data, n));
 	slice_skip(&in, n);
 	conn_keep_input(c, in);
-	framed_received(c, n);
+	end_body_if_whole(c);
 	return true;
 }
 
@@ -296,7 +296,7 @@ static void begin_put(struct conn *c, const struct frame *frame)
 	if (c->draining) {
 		answer_retry(put, "draining");
 	} else if (fault.code != FAULT_COUNT) {
-		server_tell_fault(c->server, c->peer, put->id, SLICE_NONE, &fault);
+		server_tell_fault(c->server, c->peer, put->id, &fault);
 		answer_reject(put, fault_name(fault.code));
 	}
 }
@@ -389,7 +389,7 @@ static void end_conversion(struct conn *c, enum step step, const struct fault *f
 	if (step == STEP_BAD && fault->code == FAULT_MEMORY) {
 		answer_retry(put, fault_name(fault->code));
 	} else if (step == STEP_BAD) {
-		server_tell_fault(c->server, c->peer, put->id, buf_slice(&put->body), fault);
+		server_tell_fault(c->server, c->peer, put->id, fault);
 		answer_reject(put, fault_name(fault->code));
 	} else {
 		put->state = PUT_DELIVERING;

@@ -141,7 +141,7 @@ static void tell_fault(struct reader *r, const struct fault *fault)
 	r->worker->stats.fault[fault->code]++;
 	log_error("payload", "payload rejected: %s file=\"%s\" offset=%zu octets=\"%s\"",
 		  fault_text(fault->code), log_escape(slice_text(r->name), name), fault->offset,
-		  log_escape(r->in, sample));
+		  log_escape(fault_sample(fault), sample));
 }
 
 static enum turn_result on_turn(struct turn *turn)
@@ -160,7 +160,8 @@ static enum turn_result on_turn(struct turn *turn)
 	enum step step = intake_run(r->intake, &r->in, r->eof, &fault);
 	if (step == STEP_BAD)
 		tell_fault(r, &fault);
-	if (step == STEP_BAD || (step == STEP_MORE && r->eof))
+	bool lost = step == STEP_BAD && !fault.contained;
+	if (lost || (step == STEP_MORE && r->eof))
 		close_file(r);
 	return TURN_YIELD;
 }

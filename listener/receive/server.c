@@ -61,7 +61,7 @@ void server_forget(struct server *s, struct conn *c)
 		s->on_drained(s);
 }
 
-void server_tell_fault(struct server *s, const char *peer, const char *what, struct slice sample,
+void server_tell_fault(struct server *s, const char *peer, const char *what,
 		       const struct fault *fault)
 {
 	struct worker *w = s->worker;
@@ -71,7 +71,8 @@ void server_tell_fault(struct server *s, const char *peer, const char *what, str
 		return;
 	char text[LOG_ESCAPED];
 	log_warn("payload", "payload rejected: %s peer=%s id=%s offset=%zu octets=\"%s\"",
-		 fault_text(fault->code), peer, what, fault->offset, log_escape(sample, text));
+		 fault_text(fault->code), peer, what, fault->offset,
+		 log_escape(fault_sample(fault), text));
 }
 
 /* ---- listening ------------------------------------------------------------------------------ */

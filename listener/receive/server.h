@@ -25,7 +25,7 @@ struct server {
 	struct worker *worker;
 	struct listener listener[LISTEN_LIMIT];
 	unsigned listeners;
-	LIST_HEAD(, conn) conns;
+	LIST_HEAD(conns, conn) conns;
 	uint64_t count;
 	bool draining;
 	uv_timer_t tick;
@@ -50,7 +50,7 @@ void server_close(struct server *s);
 /* A connection's handle has closed: it may be freed, and another one accepted. */
 void server_forget(struct server *s, struct conn *c);
 /* Counts a payload that was lost whole, and logs it once per peer and reason. */
-void server_tell_fault(struct server *s, const char *peer, const char *what, struct slice sample,
+void server_tell_fault(struct server *s, const char *peer, const char *what,
 		       const struct fault *fault);
 
 #endif

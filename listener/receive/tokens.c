@@ -82,7 +82,8 @@ void tokens_deinit(struct tokens *t)
 bool tokens_accept(const struct tokens *t, struct slice token)
 {
 	char padded[TOKEN_LIMIT] = { 0 };
-	if (token.len == 0 || token.len >= TOKEN_LIMIT)
+	/* A NUL would be taken for padding. */
+	if (token.len == 0 || token.len >= TOKEN_LIMIT || memchr(token.data, 0, token.len) != NULL)
 		return false;
 	memcpy(padded, token.data, token.len);
 	unsigned accepted = 0;

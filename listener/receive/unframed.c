@@ -21,10 +21,10 @@ static void note_progress(struct conn *c)
 	c->documents = documents;
 }
 
+/* The next boundary is gone with the damage, and the connection with it. */
 static void end_damaged(struct conn *c, const struct fault *fault)
 {
 	bool cut = fault->code == FAULT_JSON_CUT || fault->code == FAULT_GZIP_CUT;
-	server_tell_fault(c->server, c->peer, "unframed", conn_input(c), fault);
 	conn_close(c, fault->code == FAULT_MEMORY ? CLOSE_MEMORY
 		      : c->read_error != 0	  ? CLOSE_RESET
 		      : cut			  ? CLOSE_CUT
@@ -46,13 +46,15 @@ static enum turn_result on_turn(struct turn *turn)
 	struct fault fault;
 	struct slice in = conn_input(c);
 	enum step step = intake_run(c->intake, &in, c->eof, &fault);
-	if (step == STEP_BAD) {
+	if (step == STEP_BAD)
+		server_tell_fault(c->server, c->peer, "unframed", &fault);
+	if (step == STEP_BAD && !fault.contained) {
 		end_damaged(c, &fault);
 		return TURN_DONE;
 	}
 	conn_keep_input(c, in);
 	note_progress(c);
-	if (step == STEP_OK)
+	if (step != STEP_MORE)
 		return intake_pending(c->intake) ? TURN_KEEP : TURN_YIELD;
 	conn_settle(c);
 	return TURN_DONE;

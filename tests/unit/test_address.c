@@ -10,7 +10,6 @@
 
 #include "flow/address.h"
 
-
 /* A text, and its octets in hex; "" for what is no address. */
 static const struct {
 	const char *text;

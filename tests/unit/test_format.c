@@ -103,8 +103,8 @@ static void test_good(void **state)
 	char names[8192];
 	for (size_t i = 0; i < COUNT_OF(good); i++) {
 		struct slice where;
-		enum format_error error =
-			format_parse(&f, slice_text(good[i].text), COLUMN_LIMIT, &where);
+		enum format_error error = format_parse(&f, slice_text(good[i].text), COLUMN_LIMIT,
+						       &where);
 		if (error != FORMAT_OK)
 			fail_msg("\"%s\": %s", good[i].text, format_error_text(error));
 		assert_string_equal(names_of(&f, names),
@@ -150,8 +150,8 @@ static void test_bad(void **state)
 	static struct format f;
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		struct slice where;
-		enum format_error error =
-			format_parse(&f, slice_text(bad[i].text), COLUMN_LIMIT, &where);
+		enum format_error error = format_parse(&f, slice_text(bad[i].text), COLUMN_LIMIT,
+						       &where);
 		if (error != bad[i].error || !slice_equal(where, slice_text(bad[i].where)))
 			fail_msg("\"%s\": \"%s\" at \"%.*s\"", bad[i].text,
 				 format_error_text(error), (int)where.len, where.data);
@@ -212,7 +212,8 @@ static const struct {
 	{ "REJECT", false },
 	{ "ingress IPv4 ACCEPT OK", false },
 	{ "OK S3 AMAZON", false },
-	{ "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA", false },
+	{ "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA",
+	  false },
 	{ "srcaddr dstaddr 10.0.0.1", false },
 	{ "version 2", false },
 	{ "srcaddr dstaddr -", false },

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fed: a line with a flow format, then a record.
+ * Held: what is refused has a record's fault and a column that there is; no encoder writes more
+ * than ENCODED_ROOM octets, nor anything but printable ASCII and one line end; csv reads back as
+ * the same values by RFC 4180; json is one object of the same values, and no name comes twice.
+ */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "decode/json.h"
+#include "encode/encoder.h"
+#include "fuzz.h"
+
+static void check_fault(const struct fault *fault, const struct format *f, struct slice line)
+{
+	CHECK(fault->code == FAULT_COLUMNS || fault->code == FAULT_NUMBER ||
+	      fault->code == FAULT_RANGE || fault->code == FAULT_ADDRESS ||
+	      fault->code == FAULT_TEXT);
+	CHECK(fault->offset <= line.len);
+	if (fault->code == FAULT_COLUMNS)
+		CHECK(fault->column != f->count);
+	else
+		CHECK(fault->column < f->count);
+}
+
+/* A column as text, without its quotes or escapes. */
+static struct slice expected(const struct format *columns, unsigned column, const struct flow *flow,
+			     char room[24])
+{
+	enum field field = columns->column[column].field;
+	const struct value *v = encoder_value(columns, column, flow);
+	if (v == NULL)
+		return SLICE_NONE;
+	if (!field_is_number(field))
+		return v->text;
+	bool time = field_kind(field) == FIELD_TIME;
+	(void)snprintf(room, 24, "%" PRIu64, time ? time_seconds(v->number) : v->number);
+	return slice_text(room);
+}
+
+/* Takes one field of a CSV line and the comma or line end after it (RFC 4180 section 2). */
+static void take_csv(struct slice *line, struct buf *text)
+{
+	text->len = 0;
+	bool quoted = line->len > 0 && line->data[0] == '"';
+	slice_skip(line, quoted);
+	for (;;) {
+		CHECK(line->len > 0);
+		char c = line->data[0];
+		if (quoted && c == '"') {
+			slice_skip(line, 1);
+			CHECK(line->len > 0);
+			c = line->data[0];
+			quoted = c == '"';
+			CHECK(quoted || c == ',' || c == '\n');
+		} else {
+			CHECK(quoted || c != '"');
+		}
+		slice_skip(line, 1);
+		if (!quoted && (c == ',' || c == '\n'))
+			return;
+		fuzz_add(text, slice_of(&c, 1));
+	}
+}
+
+static void check_csv(const struct encoder *e, const struct flow *flow, struct slice line)
+{
+	struct buf text;
+	buf_init(&text, SIZE_MAX / 2);
+	for (unsigned i = 0; i < e->columns.count; i++) {
+		char room[24];
+		take_csv(&line, &text);
+		CHECK(slice_equal(buf_slice(&text), expected(&e->columns, i, flow, room)));
+	}
+	CHECK(line.len == 0);
+	buf_deinit(&text);
+}
+
+static void check_json(const struct format *columns, const struct flow *flow, struct slice line)
+{
+	CHECK(json_is_object(line, 1));
+	cJSON *root = cJSON_ParseWithLengthOpts(line.data, line.len, NULL, 0);
+	CHECK(root != NULL);
+	const cJSON *member = root->child;
+	for (unsigned i = 0; i < columns->count; i++) {
+		char room[24];
+		enum field field = columns->column[i].field;
+		struct slice text = expected(columns, i, flow, room);
+		if (text.len == 0)
+			continue;
+		CHECK(member != NULL);
+		CHECK(cJSON_GetObjectItemCaseSensitive(root, member->string) == member);
+		if (field != FIELD_UNKNOWN)
+			CHECK(slice_equal(slice_text(member->string), field_column_name(field)));
+		if (field_is_number(field))
+			CHECK(cJSON_IsNumber(member) && member->valuedouble == strtod(room, NULL));
+		else
+			CHECK(slice_equal(slice_text(member->valuestring), text));
+		member = member->next;
+	}
+	CHECK(member == NULL);
+	cJSON_Delete(root);
+}
+
+static void check_line(struct slice line)
+{
+	CHECK(line.len > 0 && line.len <= ENCODED_ROOM && line.data[line.len - 1] == '\n');
+	for (size_t i = 0; i + 1 < line.len; i++)
+		CHECK(line.data[i] >= ' ' && line.data[i] <= '~');
+}
+
+static void check_encoder(const struct encoder_class *class, const struct format *columns,
+			  const struct flow *flow)
+{
+	struct encoder e;
+	struct buf out;
+	encoder_init(&e, class, columns);
+	if (class->needs_columns)
+		encoder_choose_columns(&e, flow->format);
+	/* Exactly that much: an octet more is the sanitizer's. */
+	buf_init(&out, ENCODED_ROOM);
+	CHECK(buf_reserve(&out, ENCODED_ROOM));
+	if (class->preamble != NULL) {
+		class->preamble(&e, &out);
+		check_line(buf_slice(&out));
+		out.len = 0;
+	}
+	if (encoder_takes(&e, flow)) {
+		class->flow(&e, flow, &out);
+		check_line(buf_slice(&out));
+		if (class == &encoder_csv)
+			check_csv(&e, flow, buf_slice(&out));
+		if (class == &encoder_json)
+			check_json(e.has_columns ? &e.columns : flow->format, flow,
+				   buf_slice(&out));
+	}
+	buf_deinit(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice in = slice_of((const char *)data, size);
+	const char *end = size == 0 ? NULL : memchr(data, '\n', size);
+	size_t first = end == NULL ? size : (size_t)(end - in.data);
+	struct slice where;
+	struct format format;
+	struct source source = { .domain = 1 };
+	if (format_parse(&format, slice_of(in.data, first), COLUMN_LIMIT, &where) != FORMAT_OK)
+		return 0;
+	slice_skip(&in, end == NULL ? first : first + 1);
+	if (in.len > LINE_LIMIT)
+		return 0;
+	CHECK(source_set_exporter(&source,
+				  SLICE_LITERAL("2001:db8:1111:2222:3333:4444:5555:6666")));
+	char *line = fuzz_copy(in);
+	in.data = line;
+	struct flow flow = { .source = &source };
+	struct fault fault;
+	if (!flow_parse(&flow, &format, in, &fault)) {
+		check_fault(&fault, &format, in);
+	} else {
+		for (size_t i = 0; encoder_classes[i] != NULL; i++) {
+			check_encoder(encoder_classes[i], NULL, &flow);
+			check_encoder(encoder_classes[i], format_every_field(), &flow);
+		}
+	}
+	free(line);
+	return 0;
+}
