@@ -101,7 +101,7 @@ static bool set_option(struct config *c, const struct option_row *row, const cha
 /* Goes over argv; only_config: look for --config and for what makes it needless, no more. */
 static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 {
-	struct line l;
+	struct line l = { .letters = "" };
 	bool cleared[OPTION_MOST] = { false };
 	int code;
 	make_line(&l);

@@ -87,6 +87,7 @@ static void close_gzip(struct payload *p)
 {
 	gunzip_free(&p->gunzip);
 	payload_free(&p->inner);
+	p->inner_busy = false;
 	p->window = SLICE_NONE;
 	p->state = BETWEEN;
 }
@@ -168,9 +169,14 @@ static void skip_spaces(struct slice *in)
 
 /* ---- giving out ----------------------------------------------------------------------------- */
 
-/* What a whole payload unpacks to counts with what each document costs beside its text. */
+/*
+ * What a whole payload unpacks to counts with what each document costs beside its text. Lines of a
+ * stream are converted as they come, so their amount is no concern.
+ */
 static enum step within_cap(const struct payload *p, const struct documents *d, struct fault *fault)
 {
+	if (p->tally == NULL && p->state == LINES)
+		return STEP_OK;
 	return d->size > p->limits->inflated ? bad(fault, FAULT_INFLATED, d->size) : STEP_OK;
 }
 
@@ -227,6 +233,14 @@ static bool begins_other_payload(char c)
 	return c == '{' || c == 0x1f;
 }
 
+/* How many of the first at octets are whole lines, when only spaces follow the last line's end. */
+static size_t whole_before(struct slice in, size_t at)
+{
+	while (at > 0 && in.data[at - 1] != '\n')
+		at--;
+	return at;
+}
+
 /*
  * How many octets of whole lines there are, up to where another kind of payload begins (*other).
  * With a line begun earlier, the first octets are the rest of it.
@@ -236,17 +250,20 @@ static size_t whole_lines(struct slice in, bool line_begun, bool *other)
 	size_t whole = 0;
 	*other = false;
 	while (whole < in.len) {
+		bool begun = line_begun && whole == 0;
 		size_t at = whole;
-		while (at < in.len && json_is_space(in.data[at]))
+		/* Blank lines go by at once, so that many of them are looked at once each. */
+		while (!begun && at < in.len && json_is_space(in.data[at]))
 			at++;
-		if (!(line_begun && whole == 0) && at < in.len &&
-		    begins_other_payload(in.data[at])) {
+		if (at == in.len)
+			return whole_before(in, at);
+		if (!begun && begins_other_payload(in.data[at])) {
 			*other = true;
 			return at;
 		}
-		const char *end = memchr(in.data + whole, '\n', in.len - whole);
+		const char *end = memchr(in.data + at, '\n', in.len - at);
 		if (end == NULL)
-			return whole;
+			return whole_before(in, at);
 		whole = (size_t)(end - in.data) + 1;
 	}
 	return whole;

@@ -62,10 +62,20 @@ static struct slice unwrap(struct slice word)
 	return word;
 }
 
+/* Hyphens and underscores are the same in the output. */
+static bool same_column_name(struct slice a, struct slice b)
+{
+	bool same = a.len == b.len;
+	for (size_t i = 0; same && i < a.len; i++)
+		same = a.data[i] == b.data[i] || ((a.data[i] == '-' || a.data[i] == '_') &&
+						  (b.data[i] == '-' || b.data[i] == '_'));
+	return same;
+}
+
 static bool has_name(const struct format *f, struct slice name)
 {
 	for (unsigned i = 0; i < f->count; i++)
-		if (slice_equal(format_column_name(f, i), name))
+		if (same_column_name(format_column_name(f, i), name))
 			return true;
 	return false;
 }

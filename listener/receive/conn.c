@@ -138,6 +138,13 @@ void conn_set_idle(struct conn *c, bool idle)
 	c->since_ms = uv_now(&c->worker->loop);
 }
 
+void conn_renew_config(struct conn *c)
+{
+	const struct config *before = c->config;
+	c->config = config_reference(c->worker->config);
+	config_release(before);
+}
+
 void conn_keep_input(struct conn *c, struct slice rest)
 {
 	c->in_len = rest.len;
@@ -186,6 +193,7 @@ static void take_octets(struct conn *c, size_t n, bool input)
 	if (!c->heard || c->idle)
 		conn_set_idle(c, false);
 	c->heard = true;
+	c->heard_ms = uv_now(&c->worker->loop);
 	if (input)
 		c->in_len += n;
 	else
@@ -371,7 +379,7 @@ static bool peer_address(struct conn *c, struct address *a)
 static bool is_allowed(const struct config *config, const struct address *a)
 {
 	for (size_t i = 0; i < config->allows; i++)
-		if (cidr_contains(&config->allow[i], a))
+		if (a != NULL && cidr_contains(&config->allow[i], a))
 			return true;
 	return config->allows == 0;
 }
@@ -400,8 +408,12 @@ struct conn *conn_accept(struct server *server, uv_stream_t *listener)
 		return NULL;
 	}
 	struct address a;
-	bool accepted = uv_accept(listener, (uv_stream_t *)&c->tcp) == 0 && peer_address(c, &a);
-	if (!accepted || !is_allowed(c->config, &a)) {
+	bool accepted = uv_accept(listener, (uv_stream_t *)&c->tcp) == 0;
+	bool known = accepted && peer_address(c, &a);
+	/* A peer that reset the connection by now has no address, but its octets may be here. */
+	if (accepted && !known)
+		memcpy(c->peer, "unknown", sizeof("unknown"));
+	if (!accepted || !is_allowed(c->config, known ? &a : NULL)) {
 		if (accepted)
 			refuse(c);
 		c->mode = CONN_CLOSED;

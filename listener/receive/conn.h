@@ -38,7 +38,7 @@ struct conn {
 	LIST_ENTRY(conn) link;
 	struct server *server;
 	struct worker *worker;
-	const struct config *config; /* a reference */
+	const struct config *config; /* a reference; conn_renew_config */
 	char peer[ADDRESS_TEXT];     /* address without port */
 	enum conn_mode mode;
 
@@ -50,6 +50,7 @@ struct conn {
 	int read_error; /* why eof came, 0 for a proper end */
 
 	bool heard;	   /* anything at all */
+	uint64_t heard_ms; /* when last */
 	bool idle;	   /* between payloads */
 	uint64_t since_ms; /* begin of the payload, or of the silence */
 
@@ -81,7 +82,7 @@ enum { CONN_INPUT = 64 * 1024 };
 /* Accepts from a listening stream. NULL when that failed or the peer is not allowed. */
 struct conn *conn_accept(struct server *server, uv_stream_t *listener);
 void conn_close(struct conn *c, enum close_reason reason);
-/* Deadlines and WAIT lines; called every CONN_TICK_MS. */
+/* Deadlines and WAIT lines; called a few times a second. */
 void conn_tick(struct conn *c, uint64_t now_ms);
 /* The listener is stopping: finish what is begun, take nothing new. */
 void conn_drain(struct conn *c);
@@ -96,6 +97,11 @@ void conn_keep_input(struct conn *c, struct slice rest);
 void conn_settle(struct conn *c);
 /* Sends octets to a framed peer; the connection may be closed when it returns. */
 void conn_write(struct conn *c, struct slice octets);
+/*
+ * Goes over to the configuration in force. Only while there is no intake, which borrows from the
+ * one it was made under.
+ */
+void conn_renew_config(struct conn *c);
 /* Begins the clock of a payload or a silence anew. */
 void conn_set_idle(struct conn *c, bool idle);
 

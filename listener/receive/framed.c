@@ -22,6 +22,7 @@ enum {
 	WAIT_MS = 3000,
 	OVERLOAD_MS = 30000, /* no room for a PUT for so long: RETRY */
 	RETRY_SECS = 5,
+	SILENCE_MS = 250,
 	REPLY_ROOM = FRAME_ID + 64,
 };
 
@@ -369,6 +370,7 @@ static bool begin_conversion(struct conn *c)
 	struct put *put = next_queued(c);
 	if (put == NULL)
 		return false;
+	conn_renew_config(c);
 	c->intake = intake_new(&c->worker->pipeline, PAYLOAD_WHOLE, c->peer);
 	if (c->intake == NULL) {
 		answer_retry(put, "memory");
@@ -470,21 +472,30 @@ void framed_settle(struct conn *c)
 	send_answers(c);
 	if (c->mode == CONN_FRAMED && c->idle != !framed_busy(c))
 		conn_set_idle(c, !framed_busy(c));
-	/* Octets of a refused PUT that are still to come are not waited for. */
-	if (c->mode == CONN_FRAMED && c->draining && !c->ending && STAILQ_EMPTY(&c->puts)) {
-		c->ending = true;
-		c->ending_reason = CLOSE_DRAINING;
-	}
+}
+
+/*
+ * Draining, a peer whose PUTs are all answered leaves once it is silent: others that it sent may
+ * still be on their way, and get their answer too.
+ */
+static void end_if_silent(struct conn *c, uint64_t now)
+{
+	if (!c->draining || c->ending || !STAILQ_EMPTY(&c->puts) || now - c->heard_ms < SILENCE_MS)
+		return;
+	c->ending = true;
+	c->ending_reason = CLOSE_DRAINING;
+	conn_settle(c);
 }
 
 void framed_drain(struct conn *c)
 {
 	struct put *put = c->receiving;
-	if (put == NULL)
-		return;
-	skip_rest(c, put);
-	answer_retry(put, "draining");
-	update_hold(c);
+	if (put != NULL) {
+		skip_rest(c, put);
+		answer_retry(put, "draining");
+		update_hold(c);
+	}
+	end_if_silent(c, now_ms(c));
 }
 
 void framed_give_up(struct conn *c)
@@ -514,8 +525,11 @@ void framed_tick(struct conn *c, uint64_t now)
 		return;
 	}
 	struct put *put = STAILQ_FIRST(&c->puts);
-	bool ours = put != NULL && put->state != PUT_ANSWERED &&
-		    (put->state != PUT_RECEIVING || c->wants_room);
+	if (put == NULL) {
+		end_if_silent(c, now);
+		return;
+	}
+	bool ours = put->state != PUT_ANSWERED && (put->state != PUT_RECEIVING || c->wants_room);
 	if (!ours || now - put->waited_ms < WAIT_MS)
 		return;
 	char line[REPLY_ROOM];

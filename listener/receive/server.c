@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 
-enum { BACKLOG = 1024, TICK_MS = 500 };
+enum { BACKLOG = 1024, TICK_MS = 250 };
 
 static bool has_room(const struct server *s)
 {

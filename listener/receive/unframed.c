@@ -72,6 +72,7 @@ void unframed_begin(struct conn *c)
 	c->mode = CONN_UNFRAMED;
 	c->turn.work = on_turn;
 	c->hold.room_again = on_room_again;
+	conn_renew_config(c);
 	c->intake = intake_new(&c->worker->pipeline, PAYLOAD_STREAM, c->peer);
 	if (c->intake == NULL)
 		conn_close(c, CLOSE_MEMORY);

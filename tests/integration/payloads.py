@@ -190,6 +190,9 @@ def transformed(line, numbers=True):
     return json.dumps(out)
 
 
+NESTED = ("lines, gzip twice", "decoded, gzip three times")
+
+
 def in_every_kind():
     """Kind of payload to (its octets, the ftsq lines that must come out)."""
     kinds = {}

@@ -246,7 +246,7 @@ def measured_binary():
 
 
 HUNGRY = {
-    "bomb": lambda: bomb(700),
+    "bomb": lambda: bomb(300),
     "bomb in an event": lambda: event(base64.b64encode(bomb(100))),
     "endless JSON string": lambda: b'{"a":"' + b"x" * 40_000_000,
     "endless JSON list": lambda: b'{"a":[' + b"1," * 20_000_000,
@@ -255,7 +255,8 @@ HUNGRY = {
 }
 
 
-@pytest.mark.parametrize("name", HUNGRY)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[pytest.mark.long] if name.startswith("many") else []) for name in HUNGRY])
 def test_memory_stays_bounded(start, name):
     binary, more = measured_binary()
     octets = HUNGRY[name]()

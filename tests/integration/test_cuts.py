@@ -31,8 +31,9 @@ def test_pipe_in_pieces(kind):
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_one_connection_carries_every_kind(served, piece):
-    octets = b"\n".join(data for data, _ in KINDS.values())
-    expected = [line for _, lines in KINDS.values() for line in lines]
+    kinds = [KINDS[name] for name in KINDS if name not in payloads.NESTED]
+    octets = b"\n".join(data for data, _ in kinds)
+    expected = [line for _, lines in kinds for line in lines]
     served.push(octets, piece)
     assert served.terminate() == expected
 
@@ -48,6 +49,6 @@ def test_cut_in_two_at_every_octet(shared, kind):
         for at in range(1, len(whole), step):
             peer.send(whole[:at]).send(whole[at:])
             reply = peer.reply()
-            assert reply in (f"ACK cut {len(expected)}", f"DUP cut {len(expected)}"), f"cut at {at}"
+            assert reply == f"ACK cut {len(expected)}", f"cut at {at}"
             acks += reply.startswith("ACK")
     assert shared.wait_lines(before + acks * len(expected))[before:] == expected * acks

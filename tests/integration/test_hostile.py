@@ -31,8 +31,12 @@ def trickle(peer, octets, seconds):
 
 
 @pytest.mark.parametrize("octets", [
-    b'{"messageType":"DATA_MESSAGE"', b"2 123456789012 eni-1 10.0.0.1", b"PUT a 100000\n",
-    b"PUT a" + b"1" * 50, payloads.zipped(payloads.decoded(payloads.noisy_records(20)))[:-20],
+    b'{"messageType":"DATA_MESSAGE"',
+    pytest.param(b"2 123456789012 eni-1 10.0.0.1", marks=pytest.mark.long),
+    b"PUT a 100000\n",
+    pytest.param(b"PUT a" + b"1" * 50, marks=pytest.mark.long),
+    pytest.param(payloads.zipped(payloads.decoded(payloads.noisy_records(20)))[:-20],
+                 marks=pytest.mark.long),
 ], ids=["JSON", "line", "PUT", "command", "gzip"])
 def test_a_payload_octet_by_octet_is_given_up(start, octets):
     with start("--payload-timeout", "1") as daemon, daemon.connect() as peer:

@@ -12,7 +12,7 @@ import payloads
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lambda2016.cjs")
 
 
-@pytest.mark.parametrize("size", [5, 2000])
+@pytest.mark.parametrize("size", [5, pytest.param(2000, marks=pytest.mark.long)])
 def test_fifty_events_of_a_client_that_destroys_at_once(served, tmp_path, size):
     assert shutil.which("node"), "node is needed: the client is a Node.js script"
     batches = [payloads.records(size) for _ in range(50)]
@@ -29,11 +29,11 @@ def test_fifty_events_of_a_client_that_destroys_at_once(served, tmp_path, size):
 
 def test_reset_right_after_a_whole_payload(served):
     """A close with unread octets or without linger is a reset; what had come by then counts."""
-    lines = payloads.records(5)
+    lines = payloads.records(20)
     for line in lines:
         peer = served.connect()
         peer.send(payloads.lambda_event([line]))
         peer.reset()
-    served.wait_stats(connections=5)
+    served.wait_stats(connections=20)
     harness.wait_for("connections to close", lambda: served.stats()["connections_open"] == 0)
     assert sorted(served.terminate()) == sorted(payloads.ftsq_lines(lines))
