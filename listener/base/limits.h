@@ -49,8 +49,6 @@ enum {
 	LINE_LIMIT = 32 * 1024,
 	/* What a document costs beside its text: bounds a payload of a million empty ones. */
 	DOCUMENT_COST = 256,
-	/* Records of one Kinesis or Firehose batch; AWS sends at most 10,000. */
-	BATCH_LIMIT = 10000,
 };
 
 #endif

@@ -6,6 +6,9 @@
 #include "base/result.h"
 #include "base/slice.h"
 
+/* What a stream takes in memory: its output window, zlib's own 32 KiB and tables. */
+enum { GUNZIP_COST = 112 * 1024 };
+
 /* One gzip stream of any number of members, inflated step by step (RFC 1952). */
 struct gunzip;
 

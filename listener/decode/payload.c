@@ -111,7 +111,8 @@ bool payload_idle(const struct payload *p)
 size_t payload_held(const struct payload *p)
 {
 	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
-	return p->text.cap + p->waiting.size + inner;
+	size_t gunzip = p->gunzip == NULL ? 0 : GUNZIP_COST;
+	return p->text.cap + p->waiting.size + gunzip + inner;
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
@@ -406,11 +407,9 @@ static enum step unwrap(struct payload *p, struct envelope *e, struct documents 
 	struct buf scratch;
 	buf_init(&scratch, p->limits->inflated);
 	enum step step = STEP_OK;
-	for (unsigned n = 0; step == STEP_OK; n++) {
+	while (step == STEP_OK) {
 		struct slice data;
 		step = envelope_data(e, &scratch, &data, fault);
-		if (step == STEP_OK && n == BATCH_LIMIT)
-			step = bad(fault, FAULT_INFLATED, 0);
 		if (step == STEP_OK && unwrap_data(p, data, found, fault) == STEP_BAD)
 			step = STEP_BAD;
 		scratch.len = 0;
