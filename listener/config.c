@@ -109,7 +109,9 @@ static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, l.letters, l.longs, NULL)) != -1) {
 		if (code == '?')
-			return usage("unknown option or needless value", argv[optind - 1]);
+			return usage(optopt >= FIRST_LONG ? "option takes no value"
+							  : "no such option",
+				     argv[optind - 1]);
 		if (code == ':')
 			return usage("option needs a value", argv[optind - 1]);
 		const struct option_row *row = row_of(code);
@@ -159,10 +161,14 @@ static void choose_columns(struct config *c)
 	for (size_t i = 0; i < c->sources.count; i++)
 		if (c->sources.rules[i].format != NULL)
 			add_columns(&c->columns, c->sources.rules[i].format);
+	bool used = c->fields == NULL;
 	for (size_t i = 0; i < c->outputs; i++) {
+		used = used || c->output[i].class->takes_columns;
 		c->output[i].columns = c->fields;
 		c->output[i].wait_for_space = !c->read;
 	}
+	if (!used)
+		log_warn("config", "--fields is for csv and json, and no output is one of them");
 }
 
 static bool load_tokens(struct config *c)
@@ -179,7 +185,7 @@ static bool check_files(const struct config *c)
 	if (c->read && c->files == 0)
 		return usage("no file to read", "--read");
 	if (!c->read && c->files > 0)
-		return usage("a file without --read", c->file[0]);
+		return usage("to convert a file put --read before it", c->file[0]);
 	return true;
 }
 

@@ -102,7 +102,8 @@ static bool set_rule(struct source_rule *r, const char *key, const char *text, c
 		r->has_domain = true;
 		return option_domain(&r->source.domain, text, why);
 	}
-	return option_wrong(why, "no such key in \"sources\"");
+	return option_wrong(why, "no such key of a source: there are log-group, account, vpc, "
+				 "interface, flow-format, exporter, domain");
 }
 
 static bool check_rule(const struct source_rule *r, const struct place *at)

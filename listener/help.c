@@ -99,7 +99,10 @@ void options_help(FILE *out)
 	print_limit(out, option, standard, UNIT_##unit);
 	LIMITS(X)
 #undef X
-	fputs("\nSignals: TERM and INT finish what was begun and exit; HUP opens files anew and reads\n"
+	fputs("\nConfiguration file: one object, as { \"output\": [\"ftsq\", \"csv:flows.csv\"], \"quiet\": true,\n"
+	      "\"sources\": [...] }. A source has patterns (log-group, account, vpc, interface; * is any run\n"
+	      "of characters) and gives flow-format, exporter or domain; the first that matches counts.\n"
+	      "\nSignals: TERM and INT finish what was begun and exit; HUP opens files anew and reads\n"
 	      "the configuration and tokens again; USR1 prints the counters.\n"
 	      "Exit status: 0 done; 1 something failed, or with --read a payload or record was\n"
 	      "rejected; 2 a mistake in options or configuration.\n",

@@ -71,7 +71,9 @@ static bool set_listen(struct config *c, const char *value, char why[WHY_ROOM])
 		return option_wrong(why, "at most %d of them", LISTEN_LIMIT);
 	*a = (struct listen_address){ .text = NULL };
 	if (!split_address(a, value))
-		return option_wrong(why, "not ADDR:PORT, as 127.0.0.1:20555 or [::]:20555");
+		return option_wrong(
+			why,
+			"not ADDR:PORT, as 127.0.0.1:20555 or [::]:20555; ADDR is no name, and PORT at most 65535");
 	c->listens++;
 	return set_text(&a->text, value, why);
 }
@@ -140,8 +142,10 @@ bool option_format(struct format **format, const char *value, const char *where,
 	}
 	for (unsigned i = 0; i < f->count; i++)
 		if (f->column[i].field == FIELD_UNKNOWN)
-			log_warn("config", "unknown field taken as text option=%s field=%s", where,
-				 log_escape(format_column_name(f, i), text));
+			log_warn(
+				"config",
+				"no field that is known, taken as text: new, or misspelt? option=%s field=%s",
+				where, log_escape(format_column_name(f, i), text));
 	free(*format);
 	*format = f;
 	return true;
@@ -211,10 +215,14 @@ static bool set_output(struct config *c, const char *value, char why[WHY_ROOM])
 	if (c->outputs == OUTPUT_LIMIT)
 		return option_wrong(why, "at most %d of them", OUTPUT_LIMIT);
 	if (o.class == NULL)
-		return option_wrong(why, "no format \"%s\"; there are ftsq, csv, json, ipfix-csv",
+		return option_wrong(why,
+				    "no format \"%s\"; there are ftsq, csv, json and ipfix-csv, "
+				    "and a file is given as csv:FILE",
 				    log_escape(slice_of(value, len), text));
-	if (*destination == '\0' || is_network(destination))
-		return option_wrong(why, "the destination is neither - nor a path");
+	if (*destination == '\0')
+		return option_wrong(why, "no destination after the colon: a file, or -");
+	if (is_network(destination))
+		return option_wrong(why, "the destination is neither - nor a file");
 	return add_output(c, &o, value, destination, why);
 }
 
@@ -247,7 +255,7 @@ static bool set_limit(uint64_t *limit, enum unit unit, uint64_t least, uint64_t 
 	static const char *const what[] = {
 		[UNIT_SIZE] = "size in octets, as 512, 64K, 16M or 1G",
 		[UNIT_COUNT] = "number",
-		[UNIT_TIME] = "number of seconds",
+		[UNIT_TIME] = "number of seconds, as 300",
 	};
 	uint64_t n;
 	bool ok = unit == UNIT_SIZE ? parse_size(value, &n)
@@ -352,8 +360,8 @@ const struct option_row option_rows[] = {
 	  .value = "ADDR:PORT",
 	  .set = set_listen,
 	  .clear = clear_listen,
-	  .help = "take payloads there; default [::]:20555, which is IPv4 too; port 0 picks a "
-		  "free one" },
+	  .help = "take payloads there; default [::]:20555, which is every interface, IPv4 too; "
+		  "port 0 picks a free one" },
 	{ .name = "output",
 	  .letter = 'o',
 	  .form = OPTION_REPEAT,
@@ -367,20 +375,21 @@ const struct option_row option_rows[] = {
 	  .form = OPTION_VALUE,
 	  .value = "ADDR",
 	  .set = set_exporter,
-	  .help = "exporter address in the output; default 127.0.0.1" },
+	  .help = "exporter address in ftsq and ipfix-csv; default 127.0.0.1" },
 	{ .name = "domain",
 	  .letter = 'd',
 	  .form = OPTION_VALUE,
 	  .value = "N",
 	  .set = set_domain,
-	  .help = "IPFIX observation domain, never 0; default 1" },
+	  .help = "IPFIX observation domain, never 0; default 1; text formats do not show it" },
 	{ .name = "flow-format",
 	  .letter = 'f',
 	  .form = OPTION_VALUE,
 	  .value = "FORMAT",
 	  .set = set_flow_format,
 	  .help = "columns of the records: LogFormat as AWS shows it, '${version} ${srcaddr} "
-		  "...', or the words default (version 2) and tgw (Transit Gateway)" },
+		  "...' in single quotes, or the words default (version 2) and tgw (Transit "
+		  "Gateway)" },
 	{ .name = "fields",
 	  .form = OPTION_VALUE,
 	  .value = "LIST",
@@ -420,7 +429,7 @@ const struct option_row option_rows[] = {
 	  .form = OPTION_FLAG,
 	  .line_only = true,
 	  .set = set_check,
-	  .help = "say what would run, then exit" },
+	  .help = "say what would run, then exit; nothing is opened" },
 #define X(member, option, unit, standard, least, greatest, why)                                    \
 	{ .name = (option),                                                                        \
 	  .form = OPTION_VALUE,                                                                    \
@@ -433,7 +442,7 @@ const struct option_row option_rows[] = {
 		  .letter = 'v',
 		  .form = OPTION_FLAG,
 		  .set = set_verbose,
-		  .help = "log every connection" },
+		  .help = "log every connection and payload" },
 	{ .name = "quiet",
 	  .letter = 'q',
 	  .form = OPTION_FLAG,

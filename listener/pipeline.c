@@ -21,7 +21,7 @@ enum {
 };
 
 /* Reasons beside the faults that are told once per peer. */
-enum { TELL_SKIPDATA = FAULT_COUNT, TELL_UNKNOWN_FIELD };
+enum { TELL_SKIPDATA = FAULT_COUNT, TELL_UNKNOWN_FIELD, TELL_HIDDEN };
 
 struct intake {
 	struct pipeline *pipeline;
@@ -150,10 +150,25 @@ static bool first_time(const struct intake *i, unsigned reason)
 	return once_first(i->pipeline->once, i->peer, reason, i->pipeline->now_ms);
 }
 
-static void tell_columns(const struct intake *i, const struct fault *fault, const char *sample)
+static bool is_printable(struct slice text)
+{
+	for (size_t n = 0; n < text.len; n++)
+		if (text.data[n] < ' ' || text.data[n] > '~')
+			return false;
+	return true;
+}
+
+static void tell_columns(const struct intake *i, const struct event *event,
+			 const struct fault *fault, const char *sample)
 {
 	char group[LOG_ESCAPED];
 	bool named = i->origin.group.len > 0;
+	if (!is_printable(event->text)) {
+		log_warn("flow",
+			 "neither gzip nor JSON nor text: no flow log peer=%s octets=\"%s\"",
+			 i->peer, sample);
+		return;
+	}
 	log_warn("flow",
 		 "record has another number of columns than its flow format; give the format with "
 		 "%s peer=%s log-group=\"%s\" columns=%zu expected=%u record=\"%s\"",
@@ -181,7 +196,7 @@ static void reject(struct intake *i, const struct event *event, const struct fau
 	log_escape(event->text, sample);
 	switch (fault->code) {
 	case FAULT_COLUMNS:
-		tell_columns(i, fault, sample);
+		tell_columns(i, event, fault, sample);
 		break;
 	case FAULT_NUMBER:
 	case FAULT_RANGE:
@@ -200,6 +215,20 @@ static void tell_skipdata(const struct intake *i)
 	if (first_time(i, TELL_SKIPDATA))
 		log_warn("flow", "AWS itself lost records (SKIPDATA) peer=%s log-group=\"%s\"",
 			 i->peer, log_escape(i->origin.group, group));
+}
+
+/* A header line's format that an output cannot show whole, as its own header stands already. */
+static void tell_hidden(const struct intake *i, const struct format *format)
+{
+	for (unsigned n = 0; n < i->pipeline->outputs; n++) {
+		const struct output *o = i->pipeline->output[n];
+		unsigned hidden = output_hides(o, format);
+		if (hidden > 0 && first_time(i, TELL_HIDDEN + n))
+			log_warn("flow",
+				 "a header line has fields for which the output has no column; "
+				 "name them with --fields peer=%s output=%s fields=%u",
+				 i->peer, output_name(o), hidden);
+	}
 }
 
 static void tell_unknown_fields(const struct intake *i, const struct format *format)
@@ -283,8 +312,10 @@ static enum step take_header(struct intake *i, struct slice line, struct fault *
 	bool good = format_parse(i->header, line, (unsigned)i->limits->columns, &where) ==
 		    FORMAT_OK;
 	i->format = good ? i->header : NULL;
-	if (good)
+	if (good) {
 		tell_unknown_fields(i, i->header);
+		tell_hidden(i, i->header);
+	}
 	return STEP_OK;
 }
 

@@ -283,6 +283,7 @@ static int finish(struct service *s)
 		if (reader_failed(s->reader))
 			s->status = 1;
 	}
+	worker_log_left_out(&s->worker);
 	int error = worker_close(&s->worker, s->abort);
 	if (s->reader != NULL)
 		reader_log(s->reader, true);

@@ -265,6 +265,18 @@ void worker_reopen_outputs(struct worker *w)
 		output_reopen(w->pipeline.output[i]);
 }
 
+void worker_log_left_out(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
+		const struct output *o = w->pipeline.output[i];
+		if (output_no_address(o) > 0)
+			log_warn("output",
+				 "records without both addresses have no place in this format, "
+				 "csv and json take them output=%s records=%llu",
+				 output_name(o), (unsigned long long)output_no_address(o));
+	}
+}
+
 void worker_print_stats(struct worker *w, FILE *out)
 {
 	stats_print(&w->stats, out);

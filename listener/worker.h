@@ -105,6 +105,8 @@ MUST_CHECK bool worker_hold(struct worker *w, struct hold *hold, size_t octets, 
 void worker_release(struct worker *w, struct hold *hold);
 
 void worker_reopen_outputs(struct worker *w);
+/* Says which outputs left out records for want of an address. */
+void worker_log_left_out(const struct worker *w);
 void worker_print_stats(struct worker *w, FILE *out);
 
 #endif

@@ -13,7 +13,7 @@
  */
 #define LIMITS(X)                                                                                  \
 	X(payload, "max-payload", SIZE, 16u << 20, 1024, 1u << 30,                                 \
-	  "largest payload as sent; Lambda's own is 1 MB, backfill cuts at 4 MiB")                 \
+	  "largest payload as sent; what CloudWatch Logs gives to Lambda has at most 1 MB")        \
 	X(inflated, "max-inflated", SIZE, 64u << 20, 65536, 4ull << 30,                            \
 	  "most octets one payload may unpack to")                                                 \
 	X(ratio, "max-ratio", COUNT, 200, 1, 1100,                                                 \

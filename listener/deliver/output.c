@@ -245,6 +245,22 @@ int output_error(const struct output *o)
 	return o->error;
 }
 
+uint64_t output_no_address(const struct output *o)
+{
+	return o->no_address;
+}
+
+unsigned output_hides(const struct output *o, const struct format *format)
+{
+	unsigned hidden = 0;
+	if (!o->encoder.class->needs_columns || !o->encoder.has_columns ||
+	    o->config.columns != NULL)
+		return 0;
+	for (unsigned i = 0; i < format->count; i++)
+		hidden += !format_has(&o->encoder.columns, format_column_name(format, i));
+	return hidden;
+}
+
 const char *output_name(const struct output *o)
 {
 	return o->config.name;

@@ -53,6 +53,13 @@ uint64_t output_position(const struct output *o);
 uint64_t output_written(const struct output *o);
 /* 0, or why nothing more can be written. */
 int output_error(const struct output *o);
+/* Records that were left out. */
+uint64_t output_no_address(const struct output *o);
+/*
+ * How many columns of a format the output does not show, though nobody asked for that with
+ * --fields: its header was written before.
+ */
+unsigned output_hides(const struct output *o, const struct format *format);
 const char *output_name(const struct output *o);
 
 /* Opens a file anew, after what was encoded until now is written. */

@@ -125,11 +125,36 @@ static int write_block(struct writer *w, struct slice bytes)
 	}
 }
 
-/* Not when appending to a file that has content: it begins with one already. */
+/* Whether the file at path begins with the preamble. */
+static bool begins_with_preamble(const struct writer *w)
+{
+	struct slice p = buf_slice(&w->preamble);
+	char *first = malloc(p.len);
+	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = first == NULL || fd < 0 ? -1 : read(fd, first, p.len);
+	bool same = n == (ssize_t)p.len && memcmp(first, p.data, p.len) == 0;
+	if (fd >= 0)
+		close(fd);
+	free(first);
+	return same;
+}
+
+/*
+ * Not when appending to a file that has content: it begins with one already. With another one the
+ * records to come would stand under the wrong columns.
+ */
 static int write_preamble(struct writer *w)
 {
 	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size_of(w->fd) > 0;
-	return appending ? 0 : write_block(w, buf_slice(&w->preamble));
+	if (!appending)
+		return write_block(w, buf_slice(&w->preamble));
+	if (w->path == NULL || begins_with_preamble(w))
+		return 0;
+	log_error("output",
+		  "the file begins with another header; move it away, or ask for the same "
+		  "columns with --fields file=%s",
+		  w->path);
+	return -EINVAL;
 }
 
 static int reopen(struct writer *w)

@@ -50,6 +50,7 @@ static void csv_flow(const struct encoder *e, const struct flow *flow, struct bu
 const struct encoder_class encoder_csv = {
 	.name = "csv",
 	.what = "CSV with a header of AWS's field names",
+	.takes_columns = true,
 	.needs_columns = true,
 	.preamble = csv_preamble,
 	.flow = csv_flow,

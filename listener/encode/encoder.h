@@ -20,6 +20,7 @@ struct encoder_class {
 	const char *name;
 	const char *what;     /* for --help */
 	bool needs_addresses; /* a record without two addresses of one family has no place in it */
+	bool takes_columns;   /* shows the columns of --fields */
 	bool needs_columns;   /* its preamble names the columns */
 	/* What a new file or session begins with: at most ENCODED_ROOM octets. May be NULL. */
 	void (*preamble)(const struct encoder *e, struct buf *out);

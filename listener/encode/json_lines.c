@@ -43,5 +43,6 @@ static void json_flow(const struct encoder *e, const struct flow *flow, struct b
 const struct encoder_class encoder_json = {
 	.name = "json",
 	.what = "one JSON object a line",
+	.takes_columns = true,
 	.flow = json_flow,
 };

@@ -72,7 +72,7 @@ static bool same_column_name(struct slice a, struct slice b)
 	return same;
 }
 
-static bool has_name(const struct format *f, struct slice name)
+bool format_has(const struct format *f, struct slice name)
 {
 	for (unsigned i = 0; i < f->count; i++)
 		if (same_column_name(format_column_name(f, i), name))
@@ -87,7 +87,7 @@ static enum format_error add_column(struct format *f, struct slice name, unsigne
 	if (f->count == max)
 		return FORMAT_TOO_MANY;
 	enum field field = field_by_name(name);
-	if (field == FIELD_UNKNOWN ? has_name(f, name) : f->place[field] >= 0)
+	if (field == FIELD_UNKNOWN ? format_has(f, name) : f->place[field] >= 0)
 		return FORMAT_TWICE;
 	if (field == FIELD_UNKNOWN)
 		f->unknown++;

@@ -52,6 +52,8 @@ const struct format *format_every_field(void);
  */
 bool format_is_header(struct slice line);
 
+/* Whether a format has a column of this name. */
+bool format_has(const struct format *f, struct slice name);
 /* Whether two formats have the same columns in the same order. */
 bool format_equal(const struct format *a, const struct format *b);
 

@@ -25,16 +25,18 @@ static void on_closed(uv_handle_t *handle)
 	free(c);
 }
 
+/* No loss, or told before with more to say. */
 static bool is_quiet(enum close_reason reason)
 {
-	return reason == CLOSE_DONE || reason == CLOSE_IDLE || reason == CLOSE_DRAINING;
+	return reason == CLOSE_DONE || reason == CLOSE_IDLE || reason == CLOSE_DRAINING ||
+	       reason == CLOSE_COMMAND;
 }
 
 static void log_end(const struct conn *c, enum close_reason reason)
 {
 	struct worker *w = c->worker;
 	bool first = !is_quiet(reason) &&
-		     once_first(&w->once, c->peer, FAULT_COUNT + 16 + reason, uv_now(&w->loop));
+		     once_first(&w->once, c->peer, ONCE_CLOSED + reason, uv_now(&w->loop));
 	log_line(first ? LOG_WARN : LOG_DEBUG, "peer", "connection closed: %s peer=%s reason=%s",
 		 close_reason_text(reason), c->peer, close_reason_name(reason));
 }
@@ -388,7 +390,7 @@ static void refuse(struct conn *c)
 {
 	struct worker *w = c->worker;
 	w->stats.connections_refused++;
-	if (once_first(&w->once, c->peer, FAULT_COUNT + 15, uv_now(&w->loop)))
+	if (once_first(&w->once, c->peer, ONCE_REFUSED, uv_now(&w->loop)))
 		log_warn("peer", "connection refused: address not in --allow peer=%s", c->peer);
 }
 
@@ -420,6 +422,7 @@ struct conn *conn_accept(struct server *server, uv_stream_t *listener)
 		uv_close((uv_handle_t *)&c->tcp, on_closed);
 		return c;
 	}
+	log_debug("peer", "connection accepted peer=%s", c->peer);
 	conn_set_idle(c, false);
 	conn_settle(c);
 	return c;

@@ -77,6 +77,9 @@ struct conn {
 
 enum { CONN_INPUT = 64 * 1024 };
 
+/* Reasons that are told once per peer, beside the faults and those of the pipeline. */
+enum { ONCE_REFUSED = 1000, ONCE_COMMAND, ONCE_CLOSED };
+
 /* ---- conn.c --------------------------------------------------------------------------------- */
 
 /* Accepts from a listening stream. NULL when that failed or the peer is not allowed. */

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "receive/conn.h"
 #include "receive/server.h"
 
@@ -118,6 +119,8 @@ static void answer(struct put *put, const char *format, ...)
 static void answer_ack(struct put *put)
 {
 	stats_of(put->conn)->acks++;
+	log_debug("peer", "payload taken peer=%s id=%s octets=%llu flows=%llu", put->conn->peer,
+		  put->id, (unsigned long long)put->length, (unsigned long long)put->flows);
 	answer(put, "ACK %s %llu\n", put->id, (unsigned long long)put->flows);
 }
 
@@ -302,6 +305,15 @@ static void begin_put(struct conn *c, const struct frame *frame)
 	}
 }
 
+static void refuse_command(struct conn *c, const char *why)
+{
+	char line[LOG_ESCAPED];
+	if (once_first(&c->worker->once, c->peer, ONCE_COMMAND, now_ms(c)))
+		log_warn("peer", "malformed command: %s peer=%s line=\"%s\"", why, c->peer,
+			 log_escape(conn_input(c), line));
+	framed_refuse(c, why, CLOSE_COMMAND);
+}
+
 static bool take_command(struct conn *c)
 {
 	struct slice in = conn_input(c);
@@ -311,7 +323,7 @@ static bool take_command(struct conn *c)
 	if (step == STEP_MORE)
 		return false;
 	if (step == STEP_BAD)
-		framed_refuse(c, why, CLOSE_COMMAND);
+		refuse_command(c, why);
 	else if (frame.kind == FRAME_AUTH)
 		c->authenticated = c->authenticated ||
 				   tokens_accept(&c->config->tokens, frame.token);
@@ -500,11 +512,12 @@ void framed_drain(struct conn *c)
 
 void framed_give_up(struct conn *c)
 {
+	const char *why = c->worker->output_error != 0 ? "output" : "draining";
 	struct put *put;
 	STAILQ_FOREACH(put, &c->puts, link)
 		if (put->state != PUT_ANSWERED) {
 			worker_forget(c->worker, &put->delivery);
-			answer_retry(put, "draining");
+			answer_retry(put, why);
 		}
 	c->converting = NULL;
 	c->receiving = NULL;

@@ -20,6 +20,7 @@ struct reader {
 	char **file;
 	size_t files;
 	size_t next; /* the file after the one being read */
+	size_t read; /* files read to their end */
 	void (*on_done)(struct reader *r, void *data);
 	void *data;
 	struct turn turn;
@@ -31,6 +32,7 @@ struct reader {
 	int fd;
 	int flags; /* of a descriptor that the loop waits for, to be put back; -1 else */
 	bool eof;
+	int error; /* why it ended early, 0 else */
 	struct intake *intake;
 	struct slice in; /* of octets, not yet used */
 	uv_poll_t *poll; /* NULL for what never blocks */
@@ -91,6 +93,7 @@ static bool open_file(struct reader *r)
 	}
 	r->name = name;
 	r->eof = false;
+	r->error = 0;
 	r->in = SLICE_NONE;
 	watch(r);
 	return true;
@@ -124,8 +127,10 @@ static bool read_more(struct reader *r)
 		uv_poll_start(r->poll, UV_READABLE, on_readable);
 		return false;
 	}
-	if (n < 0)
-		fail(r, r->name, -errno);
+	if (n < 0) {
+		r->error = -errno;
+		fail(r, r->name, r->error);
+	}
 	r->eof = n <= 0;
 	r->in = slice_of(r->octets, n > 0 ? (size_t)n : 0);
 	r->worker->stats.bytes_received += r->in.len;
@@ -161,6 +166,9 @@ static enum turn_result on_turn(struct turn *turn)
 	if (step == STEP_BAD)
 		tell_fault(r, &fault);
 	bool lost = step == STEP_BAD && !fault.contained;
+	bool whole = step == STEP_MORE && r->eof && r->error == 0;
+	if (whole)
+		r->read++;
 	if (lost || (step == STEP_MORE && r->eof))
 		close_file(r);
 	return TURN_YIELD;
@@ -176,6 +184,7 @@ struct reader *reader_new(struct worker *w, char **file, size_t files,
 	r->file = file;
 	r->files = files;
 	r->next = 0;
+	r->read = 0;
 	r->on_done = on_done;
 	r->data = data;
 	r->turn = (struct turn){ .work = on_turn };
@@ -206,9 +215,8 @@ void reader_log(const struct reader *r, bool done)
 		 "%s files=%zu of=%zu octets=%" PRIu64 " events=%" PRIu64 " flows=%" PRIu64
 		 " nodata=%" PRIu64 " skipdata=%" PRIu64 " rejected=%" PRIu64
 		 " payloads_rejected=%" PRIu64,
-		 done ? "done" : "so far", r->name == NULL ? r->next : r->next - 1, r->files,
-		 s->bytes_received, s->events, s->flows, s->nodata, s->skipdata, s->rejected,
-		 s->payloads_rejected);
+		 done ? "done" : "so far", r->read, r->files, s->bytes_received, s->events,
+		 s->flows, s->nodata, s->skipdata, s->rejected, s->payloads_rejected);
 }
 
 void reader_free(struct reader **r)

@@ -166,3 +166,53 @@ def test_read_leaves_its_input_to_others_as_it_was():
                           capture_output=True, env=harness.environment())
     assert done.returncode == 0 and os.get_blocking(read_end)
     os.close(read_end)
+
+
+# ---- what a person would otherwise find out too late --------------------------------------------------
+def test_csv_under_another_header_is_refused(tmp_path):
+    """Records would stand under the wrong columns."""
+    sample = tmp_path / "lines"
+    sample.write_text("2 10.0.0.1 7\n")
+    how = ["-f", "version srcaddr bytes", "-o", f"csv:{tmp_path}/flows"]
+    harness.run(*how, "--fields", "srcaddr", "--read", str(sample))
+    refused = harness.run(*how, "--fields", "bytes", "--read", str(sample), status=1)
+    assert "begins with another header" in refused.err and "--fields" in refused.err
+    harness.run(*how, "--fields", "srcaddr", "--read", str(sample))
+    assert (tmp_path / "flows").read_text() == "srcaddr\n10.0.0.1\n10.0.0.1\n"
+
+
+def test_columns_that_do_not_show_are_told(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("version srcaddr\n2 10.0.0.1\n")
+    second.write_text("version srcaddr vpc-id tcp-flags\n3 10.0.0.2 vpc-1 2\n")
+    result = harness.run("-o", "csv", "--read", str(first), str(second))
+    assert result.out == "version,srcaddr\n2,10.0.0.1\n3,10.0.0.2\n"
+    assert "--fields" in result.err and "fields=2" in result.err
+    asked = harness.run("-o", "csv", "--fields", "srcaddr", "--read", str(first), str(second))
+    assert "fields=2" not in asked.err, "who asked for some columns knows of the others"
+
+
+def test_records_left_out_are_told(tmp_path):
+    sample = tmp_path / "lines"
+    sample.write_text("2 10.0.0.1 7\n")
+    result = harness.run("-f", "version srcaddr bytes", "--read", str(sample))
+    assert result.out == ""
+    assert "without both addresses" in result.err and "output=ftsq records=1" in result.err
+
+
+def test_files_that_were_read_are_counted(tmp_path):
+    sample = tmp_path / "empty"
+    sample.write_text("")
+    result = harness.run("--read", str(sample), str(tmp_path / "missing"), str(sample), status=1)
+    assert "files=2 of=3" in result.err
+
+
+def test_what_is_no_flow_log_at_all_is_told_as_such(tmp_path):
+    sample = tmp_path / "program"
+    sample.write_bytes(b"\x7fELF\x02\x01\x01\x00\x00")
+    result = harness.run("--read", str(sample), status=1)
+    assert "neither gzip nor JSON nor text" in result.err and "--flow-format" not in result.err
+
+
+def test_fields_without_an_output_for_them_is_told():
+    assert "--fields" in harness.run("--fields", "srcaddr", "--read", "/dev/null").err
