@@ -22,7 +22,7 @@ enum state {
 	AFTER, /* ',' or the closing bracket */
 	STRING,
 	ESCAPE,
-	UNICODE, /* the digits of \uXXXX */
+	UNICODE, /* the four digits of \u */
 	LITERAL,
 	MINUS,
 	ZERO, /* a number's leading zero: no digit may follow */

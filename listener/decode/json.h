@@ -20,7 +20,7 @@ enum { JSON_DEPTH_LIMIT = 64 };
 struct json_scan {
 	uint8_t state;
 	uint8_t literal;  /* which of true, false, null */
-	uint8_t progress; /* octets of the literal, or digits of \uXXXX */
+	uint8_t progress; /* octets of the literal, or digits of \u */
 	unsigned depth;	  /* open objects and arrays */
 	unsigned max_depth;
 	uint64_t objects; /* a bit a level: object or array */
