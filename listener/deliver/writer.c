@@ -128,15 +128,14 @@ static int write_block(struct writer *w, struct slice bytes)
 /* Whether the file at path begins with the preamble. */
 static bool begins_with_preamble(const struct writer *w)
 {
-	struct slice p = buf_slice(&w->preamble);
-	char *first = malloc(p.len);
+	struct slice preamble = buf_slice(&w->preamble);
+	char first[ENCODED_ROOM];
 	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = first == NULL || fd < 0 ? -1 : read(fd, first, p.len);
-	bool same = n == (ssize_t)p.len && memcmp(first, p.data, p.len) == 0;
-	if (fd >= 0)
-		close(fd);
-	free(first);
-	return same;
+	if (fd < 0)
+		return false;
+	ssize_t n = read(fd, first, preamble.len);
+	close(fd);
+	return n >= 0 && slice_equal(slice_of(first, (size_t)n), preamble);
 }
 
 /*
