@@ -116,7 +116,9 @@ static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 			return usage("option needs a value", argv[optind - 1]);
 		const struct option_row *row = row_of(code);
 		size_t at = (size_t)(row - option_rows);
-		if (only_config && row != option_by_name("config"))
+		bool early = row == option_by_name("config") || row == option_by_name("help") ||
+			     row == option_by_name("version");
+		if (only_config && !early)
 			continue;
 		if (row->clear != NULL && !cleared[at])
 			row->clear(c);
@@ -193,12 +195,12 @@ static bool load(struct config *c, int argc, char **argv)
 {
 	if (!read_line(c, argc, argv, true))
 		return false;
+	if (c->task == TASK_HELP || c->task == TASK_VERSION)
+		return true;
 	if (c->config_file != NULL && !config_file_load(c, c->config_file))
 		return false;
 	if (!read_line(c, argc, argv, false))
 		return false;
-	if (c->task == TASK_HELP || c->task == TASK_VERSION)
-		return true;
 	c->columns_known = c->sources.format != NULL;
 	for (size_t i = 0; i < c->sources.count; i++)
 		c->columns_known = c->columns_known || c->sources.rules[i].format != NULL;

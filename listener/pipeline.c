@@ -280,6 +280,10 @@ static enum step convert(struct intake *i, const struct event *event, struct fau
 	struct pipeline *p = i->pipeline;
 	p->stats->events++;
 	if (!parse(i, event, fault)) {
+		if (fault->code == FAULT_MEMORY) {
+			p->stats->events--;
+			return STEP_BAD;
+		}
 		reject(i, event, fault);
 		return STEP_OK;
 	}
@@ -363,7 +367,7 @@ static bool may_be_header(const struct event *event)
 /* Converts up to a turn's worth. STEP_OK: documents are left. STEP_MORE: none is. */
 static enum step convert_documents(struct intake *i, struct fault *fault)
 {
-	for (unsigned n = 0; n < EVENTS_A_TURN; n++) {
+	for (unsigned n = 0; n < EVENTS_A_TURN && !pipeline_full(i->pipeline); n++) {
 		struct event event;
 		if (!i->open) {
 			if (documents_empty(&i->documents))
@@ -389,9 +393,11 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 /* All documents first; only when the last is known to be good the first is converted. */
 static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *fault)
 {
-	size_t before = i->documents.size;
+	const uint64_t *inflated = &i->pipeline->stats->bytes_inflated;
+	uint64_t before = *inflated;
+	size_t given = in->len;
 	enum step step = STEP_OK;
-	while (step == STEP_OK && i->documents.size - before < OCTETS_A_TURN)
+	while (step == STEP_OK && (given - in->len) + (*inflated - before) < OCTETS_A_TURN)
 		step = payload_next(i->payload, in, true, &i->documents, fault);
 	if (step != STEP_MORE)
 		return step;

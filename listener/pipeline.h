@@ -47,7 +47,7 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 void intake_free(struct intake **i);
 
 /*
- * Does one turn of work, a millisecond or so. STEP_OK: there is more to do, call again. STEP_MORE:
+ * Does one turn of work, a few milliseconds at most for what AWS sends. STEP_OK: there is more to do, call again. STEP_MORE:
  * *in is used up and all that it gave is converted; with end the stream is finished. STEP_BAD: the
  * fault; a stream whose fault is contained goes on, call again. Of a PAYLOAD_WHOLE nothing is
  * converted before all of it was found good, and one of whose records not one could be converted

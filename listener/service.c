@@ -40,6 +40,7 @@ struct service {
 	enum phase phase;
 	uint64_t ending_ms; /* when the end began */
 	bool abort;
+	unsigned stop_signals;
 	int status;
 	uv_signal_t signals[4];
 	uv_timer_t end_timer;
@@ -76,7 +77,8 @@ static void on_end_timer(uv_timer_t *timer)
 	}
 	if (s->phase == WRITING && worker_delivered(&s->worker)) {
 		stop(s, false);
-	} else if (s->phase != OVER && waited >= s->config->limits.drain * 1000) {
+	} else if (s->phase != OVER && s->stop_signals > 0 &&
+		   waited >= s->config->limits.drain * 1000) {
 		log_error("main", "not done within --drain-timeout, giving up on what is left");
 		s->status = 1;
 		stop(s, true);
@@ -94,7 +96,7 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 {
 	struct service *s = signal->data;
 	const char *name = number == SIGINT ? "INT" : "TERM";
-	if (s->phase != RUNNING) {
+	if (s->stop_signals++ > 0) {
 		log_warn("main", "stopping at once signal=%s", name);
 		s->status = 1;
 		stop(s, true);

@@ -49,7 +49,7 @@ void worker_forget(struct worker *w, struct delivery *delivery)
 bool worker_delivered(const struct worker *w)
 {
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		if (output_written(w->pipeline.output[i]) < output_position(w->pipeline.output[i]))
+		if (!output_idle(w->pipeline.output[i]))
 			return false;
 	return true;
 }
@@ -77,14 +77,17 @@ static void update_spin(struct worker *w)
 static void give_turn(struct worker *w)
 {
 	struct turn *turn = TAILQ_FIRST(&w->turns);
+	/* Off the queue first: what is scheduled within the turn counts. */
+	worker_unschedule(w, turn);
 	enum turn_result result = turn->work(turn);
-	/* Its owner may have left the queue within its turn. */
-	if (!turn->queued || result == TURN_KEEP)
+	if (result == TURN_DONE)
 		return;
-	TAILQ_REMOVE(&w->turns, turn, link);
-	turn->queued = false;
-	if (result == TURN_YIELD)
-		worker_schedule(w, turn);
+	worker_unschedule(w, turn);
+	turn->queued = true;
+	if (result == TURN_KEEP)
+		TAILQ_INSERT_HEAD(&w->turns, turn, link);
+	else
+		TAILQ_INSERT_TAIL(&w->turns, turn, link);
 }
 
 static void on_turns(uv_check_t *check)
@@ -150,14 +153,14 @@ static void on_progress(void *data)
 static void wake_waiting(struct worker *w)
 {
 	/* Those who still find no room go back to the end of this queue: look at each one once. */
-	struct hold *last = TAILQ_LAST(&w->waiting, holds);
+	size_t count = 0;
 	struct hold *hold;
-	while ((hold = TAILQ_FIRST(&w->waiting)) != NULL) {
+	TAILQ_FOREACH(hold, &w->waiting, link)
+		count++;
+	while (count-- > 0 && (hold = TAILQ_FIRST(&w->waiting)) != NULL) {
 		TAILQ_REMOVE(&w->waiting, hold, link);
 		hold->waiting = false;
 		hold->room_again(hold);
-		if (hold == last)
-			break;
 	}
 }
 
@@ -229,7 +232,9 @@ bool worker_open_outputs(struct worker *w, bool begin)
 		int error = output_open(o, config, &w->loop, on_progress, w);
 		if (error == 0) {
 			w->pipeline.outputs++;
-			error = begin && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
+			bool known = begin || config->columns != NULL ||
+				     !config->class->needs_columns;
+			error = known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
 		}
 		if (error != 0) {
 			log_error("output", "cannot open option=\"--output %s\" error=\"%s\"",

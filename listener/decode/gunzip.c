@@ -30,7 +30,10 @@ struct gunzip *gunzip_new(const struct limits *limits, uint64_t *tally)
 	struct gunzip *g = malloc(sizeof(*g));
 	if (g == NULL)
 		return NULL;
-	*g = (struct gunzip){ .limits = limits, .tally = tally };
+	/* All but the window, which need not be cleared. */
+	memset(g, 0, offsetof(struct gunzip, window));
+	g->limits = limits;
+	g->tally = tally;
 	/* 15 + 16: the largest window, and a gzip header rather than a zlib one (zlib.h). */
 	if (inflateInit2(&g->z, 15 + 16) != Z_OK) {
 		free(g);

@@ -9,10 +9,13 @@
 
 #include "base/limits.h"
 
+/* A line as written in JSON, each octet as \u and four digits at the most, with its quotes. */
+enum { MESSAGE_LIMIT = 6 * LINE_LIMIT + 2 };
+
 void logevents_init(struct logevents *e)
 {
 	*e = (struct logevents){ .document = NULL };
-	buf_init(&e->scratch, SIZE_MAX / 2);
+	buf_init(&e->scratch, MESSAGE_LIMIT);
 }
 
 void logevents_deinit(struct logevents *e)
@@ -50,6 +53,9 @@ static void from_message(struct logevents *e, struct slice message, struct event
 	*event = (struct event){ .text = message, .broken = true, .why = FAULT_EVENT };
 	bool object = message.len > 0 && message.data[0] == '{';
 	if (!object && !json_is_string(message))
+		return;
+	event->why = FAULT_LINE_LENGTH;
+	if (message.len > MESSAGE_LIMIT)
 		return;
 	event->why = FAULT_TEXT;
 	e->scratch.len = 0;

@@ -31,6 +31,7 @@ struct output {
 	bool begun;
 	bool full;
 	int error;
+	size_t submitted; /* blocks that are with the writer */
 	uint64_t position;
 	uint64_t written;
 	uint64_t flows;
@@ -98,8 +99,15 @@ static void update_full(struct output *o)
 	o->full = o->full ? waiting > LOW_MARK : waiting >= HIGH_MARK;
 }
 
+static void submit(struct output *o, struct block *b)
+{
+	o->submitted++;
+	writer_submit(o->writer, b);
+}
+
 static void take_back(struct output *o, struct block *b)
 {
+	o->submitted--;
 	if (b->error != 0 && o->error == 0)
 		o->error = b->error;
 	if (b->error == 0 && b->kind == BLOCK_FLOWS)
@@ -194,7 +202,7 @@ bool output_begin(struct output *o, const struct format *columns)
 	if (b == NULL)
 		return false;
 	o->encoder.class->preamble(&o->encoder, &b->bytes);
-	writer_submit(o->writer, b);
+	submit(o, b);
 	return true;
 }
 
@@ -220,7 +228,7 @@ void output_flush(struct output *o)
 {
 	if (o->open == NULL)
 		return;
-	writer_submit(o->writer, o->open);
+	submit(o, o->open);
 	o->open = NULL;
 	update_full(o);
 }
@@ -228,6 +236,11 @@ void output_flush(struct output *o)
 bool output_full(const struct output *o)
 {
 	return o->full;
+}
+
+bool output_idle(const struct output *o)
+{
+	return o->open == NULL && o->submitted == 0;
 }
 
 uint64_t output_position(const struct output *o)
@@ -271,7 +284,7 @@ void output_reopen(struct output *o)
 	output_flush(o);
 	struct block *b = block_new(o, BLOCK_REOPEN, 0);
 	if (b != NULL)
-		writer_submit(o->writer, b);
+		submit(o, b);
 }
 
 void output_print_stats(const struct output *o, unsigned number, FILE *out)

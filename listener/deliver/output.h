@@ -49,6 +49,8 @@ void output_flush(struct output *o);
 /* Above the high mark, until below the low one: encode nothing more. */
 bool output_full(const struct output *o);
 
+/* Whether nothing is open and nothing with the writer. */
+bool output_idle(const struct output *o);
 uint64_t output_position(const struct output *o);
 uint64_t output_written(const struct output *o);
 /* 0, or why nothing more can be written. */

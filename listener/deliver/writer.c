@@ -83,16 +83,18 @@ static int write_some(struct writer *w, struct slice bytes, size_t *done)
 	return 0;
 }
 
-/* Cuts a regular file back to where a block began, so that no part of a record stays. */
-static bool cut_back(const struct writer *w, off_t size)
-{
-	return w->path != NULL && size >= 0 && ftruncate(w->fd, size) == 0;
-}
-
 static off_t size_of(int fd)
 {
 	struct stat st;
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
+}
+
+/* Cuts a regular file back to where a block began, so that no part of a record stays. */
+static bool cut_back(const struct writer *w, off_t size, size_t done)
+{
+	/* Only what is ours: nobody else has appended meanwhile. */
+	bool ours = w->path != NULL && size >= 0 && size_of(w->fd) == size + (off_t)done;
+	return ours && ftruncate(w->fd, size) == 0;
 }
 
 static void say_waiting(struct writer *w, bool waiting, int error)
@@ -119,7 +121,7 @@ static int write_block(struct writer *w, struct slice bytes)
 		if (!is_full(error) || !w->wait_for_space)
 			return error;
 		say_waiting(w, true, error);
-		if (!cut_back(w, size))
+		if (!cut_back(w, size, done))
 			slice_skip(&bytes, done);
 		pause_ms(FULL_DISK_PAUSE_MS);
 	}
@@ -131,8 +133,9 @@ static bool begins_with_preamble(const struct writer *w)
 	struct slice preamble = buf_slice(&w->preamble);
 	char first[ENCODED_ROOM];
 	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
+	/* Who may write there but not read knows what they do. */
 	if (fd < 0)
-		return false;
+		return true;
 	ssize_t n = read(fd, first, preamble.len);
 	close(fd);
 	return n >= 0 && slice_equal(slice_of(first, (size_t)n), preamble);
@@ -142,18 +145,23 @@ static bool begins_with_preamble(const struct writer *w)
  * Not when appending to a file that has content: it begins with one already. With another one the
  * records to come would stand under the wrong columns.
  */
+static bool header_fits(const struct writer *w, int fd)
+{
+	if (w->path == NULL || w->preamble.len == 0 || size_of(fd) <= 0 || begins_with_preamble(w))
+		return true;
+	log_error("output",
+		  "the file begins with another header; move it away, or ask for the same columns "
+		  "with --fields file=%s",
+		  w->path);
+	return false;
+}
+
 static int write_preamble(struct writer *w)
 {
 	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size_of(w->fd) > 0;
 	if (!appending)
 		return write_block(w, buf_slice(&w->preamble));
-	if (w->path == NULL || begins_with_preamble(w))
-		return 0;
-	log_error("output",
-		  "the file begins with another header; move it away, or ask for the same "
-		  "columns with --fields file=%s",
-		  w->path);
-	return -EINVAL;
+	return header_fits(w, w->fd) ? 0 : -EINVAL;
 }
 
 static int reopen(struct writer *w)
@@ -164,6 +172,11 @@ static int reopen(struct writer *w)
 	if (fd < 0) {
 		log_error("output", "cannot reopen, still writing to the old file file=%s error=%s",
 			  w->path, uv_strerror(fd));
+		return 0;
+	}
+	if (!header_fits(w, fd)) {
+		log_error("output", "still writing to the old file file=%s", w->path);
+		close(fd);
 		return 0;
 	}
 	close(w->fd);

@@ -46,10 +46,22 @@ enum field_kind field_kind(enum field field)
 	return fields[field].kind;
 }
 
+/* With all hyphens, or all underscores. */
+static bool name_equal(struct slice name, struct slice hyphenated)
+{
+	if (name.len != hyphenated.len)
+		return false;
+	char between = memchr(name.data, '_', name.len) != NULL ? '_' : '-';
+	for (size_t i = 0; i < name.len; i++)
+		if (name.data[i] != (hyphenated.data[i] == '-' ? between : hyphenated.data[i]))
+			return false;
+	return true;
+}
+
 enum field field_by_name(struct slice name)
 {
 	for (unsigned f = 0; f < FIELD_COUNT; f++)
-		if (slice_equal(name, fields[f].name) || slice_equal(name, field_column_name(f)))
+		if (name_equal(name, fields[f].name))
 			return f;
 	return FIELD_UNKNOWN;
 }

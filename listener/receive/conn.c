@@ -256,8 +256,11 @@ static void sniff(struct conn *c)
 		return;
 	}
 	enum frame_sniff kind = frame_sniff(conn_input(c));
-	if (kind == SNIFF_MORE && !c->eof)
+	if (kind == SNIFF_MORE && !c->eof) {
+		if (c->draining)
+			conn_close(c, CLOSE_DRAINING);
 		return;
+	}
 	if (kind == SNIFF_FRAMED) {
 		framed_begin(c);
 	} else if (c->config->tokens.count > 0) {

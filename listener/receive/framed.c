@@ -84,9 +84,10 @@ static void drop_first(struct conn *c)
 	free_put(put);
 }
 
-/* Sends what is answered at the front of the queue. */
-static void send_answers(struct conn *c)
+/* Sends what is answered at the front of the queue; whether that made room in it. */
+static bool send_answers(struct conn *c)
 {
+	unsigned before = c->put_count;
 	char replies[8 * REPLY_ROOM];
 	size_t len = 0;
 	struct put *put;
@@ -102,6 +103,7 @@ static void send_answers(struct conn *c)
 			len = 0;
 		}
 	}
+	return c->mode == CONN_FRAMED && c->put_count < before;
 }
 
 static void answer(struct put *put, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -308,9 +310,13 @@ static void begin_put(struct conn *c, const struct frame *frame)
 static void refuse_command(struct conn *c, const char *why)
 {
 	char line[LOG_ESCAPED];
+	struct slice sample = conn_input(c);
+	/* What follows that word is a secret. */
+	if (sample.len >= 4 && memcmp(sample.data, "AUTH", 4) == 0)
+		sample.len = 4;
 	if (once_first(&c->worker->once, c->peer, ONCE_COMMAND, now_ms(c)))
 		log_warn("peer", "malformed command: %s peer=%s line=\"%s\"", why, c->peer,
-			 log_escape(conn_input(c), line));
+			 log_escape(sample, line));
 	framed_refuse(c, why, CLOSE_COMMAND);
 }
 
@@ -413,21 +419,24 @@ static void end_conversion(struct conn *c, enum step step, const struct fault *f
 	update_hold(c);
 }
 
+/* Settling may complete another PUT, or close the connection. */
+static enum turn_result end_turn(struct conn *c)
+{
+	conn_settle(c);
+	return c->mode == CONN_FRAMED && next_queued(c) != NULL ? TURN_YIELD : TURN_DONE;
+}
+
 static enum turn_result on_turn(struct turn *turn)
 {
 	struct conn *c = conn_of_turn(turn);
 	struct fault fault;
-	if (c->converting == NULL && !begin_conversion(c)) {
-		conn_settle(c);
-		return TURN_DONE;
-	}
+	if (c->converting == NULL && !begin_conversion(c))
+		return end_turn(c);
 	enum step step = intake_run(c->intake, &c->converting->rest, true, &fault);
 	if (step == STEP_OK)
 		return TURN_KEEP;
 	end_conversion(c, step, &fault);
-	enum turn_result result = next_queued(c) != NULL ? TURN_YIELD : TURN_DONE;
-	conn_settle(c);
-	return result;
+	return end_turn(c);
 }
 
 /* ---- the connection's view ------------------------------------------------------------------ */
@@ -453,7 +462,7 @@ bool framed_busy(const struct conn *c)
 
 bool framed_wants_input(const struct conn *c)
 {
-	return !c->ending && !c->wants_room && !queue_is_full(c);
+	return !c->ending && !c->wants_room && !queue_is_full(c) && c->in_len < CONN_INPUT;
 }
 
 /* A PUT whose octets will not come any more has no answer to wait for. */
@@ -478,10 +487,12 @@ static void at_eof(struct conn *c)
 
 void framed_settle(struct conn *c)
 {
-	use_input(c);
+	/* Answers make room for more PUTs, which may be answered at once. */
+	do
+		use_input(c);
+	while (send_answers(c) && c->in_len > 0);
 	if (c->mode == CONN_FRAMED && c->eof && !c->ending && !queue_is_full(c) && !c->wants_room)
 		at_eof(c);
-	send_answers(c);
 	if (c->mode == CONN_FRAMED && c->idle != !framed_busy(c))
 		conn_set_idle(c, !framed_busy(c));
 }
@@ -523,7 +534,7 @@ void framed_give_up(struct conn *c)
 	c->receiving = NULL;
 	intake_free(&c->intake);
 	worker_unschedule(c->worker, &c->turn);
-	send_answers(c);
+	(void)send_answers(c);
 }
 
 void framed_tick(struct conn *c, uint64_t now)

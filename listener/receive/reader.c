@@ -144,6 +144,8 @@ static void tell_fault(struct reader *r, const struct fault *fault)
 	r->failed = true;
 	r->worker->stats.payloads_rejected++;
 	r->worker->stats.fault[fault->code]++;
+	if (!once_first(&r->worker->once, r->name, fault->code, uv_now(&r->worker->loop)))
+		return;
 	log_error("payload", "payload rejected: %s file=\"%s\" offset=%zu octets=\"%s\"",
 		  fault_text(fault->code), log_escape(slice_text(r->name), name), fault->offset,
 		  log_escape(fault_sample(fault), sample));
@@ -162,7 +164,7 @@ static enum turn_result on_turn(struct turn *turn)
 	}
 	if (r->in.len == 0 && !r->eof && !intake_pending(r->intake) && !read_more(r))
 		return TURN_DONE;
-	enum step step = intake_run(r->intake, &r->in, r->eof, &fault);
+	enum step step = intake_run(r->intake, &r->in, r->eof && r->error == 0, &fault);
 	if (step == STEP_BAD)
 		tell_fault(r, &fault);
 	bool lost = step == STEP_BAD && !fault.contained;

@@ -45,7 +45,7 @@ static enum turn_result on_turn(struct turn *turn)
 		return TURN_DONE;
 	struct fault fault;
 	struct slice in = conn_input(c);
-	enum step step = intake_run(c->intake, &in, c->eof, &fault);
+	enum step step = intake_run(c->intake, &in, c->eof && c->read_error == 0, &fault);
 	if (step == STEP_BAD)
 		server_tell_fault(c->server, c->peer, "unframed", &fault);
 	if (step == STEP_BAD && !fault.contained) {
@@ -78,10 +78,15 @@ void unframed_begin(struct conn *c)
 		conn_close(c, CLOSE_MEMORY);
 }
 
-/* Whether its stream came to its end, in good order, and all of it is converted. */
+/*
+ * Whether its stream came to its end and all of it is converted. After a broken connection what is
+ * unfinished stays so: the start of a line is no line.
+ */
 static bool is_finished(const struct conn *c)
 {
-	return c->eof && c->in_len == 0 && intake_idle(c->intake);
+	if (!c->eof || c->in_len > 0 || intake_pending(c->intake))
+		return false;
+	return c->read_error != 0 || intake_idle(c->intake);
 }
 
 void unframed_settle(struct conn *c)
