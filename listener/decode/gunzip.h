@@ -12,12 +12,6 @@ enum { GUNZIP_COST = 112 * 1024 };
 /* One gzip stream of any number of members, inflated step by step (RFC 1952). */
 struct gunzip;
 
-/* Whether two octets can only be the start of a gzip member. */
-static inline bool gunzip_magic(struct slice s)
-{
-	return s.len >= 2 && (unsigned char)s.data[0] == 0x1f && (unsigned char)s.data[1] == 0x8b;
-}
-
 /*
  * A stream, whose ratio is held to the limits over all of its members. tally, unless NULL, sums up
  * what several streams inflate and is held to the limit of inflated octets. Both are borrowed for

@@ -184,11 +184,6 @@ int output_open(struct output **o, const struct output_config *config, uv_loop_t
 	return 0;
 }
 
-bool output_begun(const struct output *o)
-{
-	return o->begun;
-}
-
 bool output_begin(struct output *o, const struct format *columns)
 {
 	if (o->begun)

@@ -40,7 +40,6 @@ MUST_CHECK int output_open(struct output **o, const struct output_config *config
  * preamble. Must come before the first flow; later calls do nothing. False without memory.
  */
 MUST_CHECK bool output_begin(struct output *o, const struct format *columns);
-bool output_begun(const struct output *o);
 
 /* Encodes a flow, or counts it as no_address. False without memory. */
 MUST_CHECK bool output_flow(struct output *o, const struct flow *flow);
