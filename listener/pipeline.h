@@ -47,11 +47,11 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 void intake_free(struct intake **i);
 
 /*
- * Does one turn of work, a few milliseconds at most for what AWS sends. STEP_OK: there is more to do, call again. STEP_MORE:
- * *in is used up and all that it gave is converted; with end the stream is finished. STEP_BAD: the
- * fault; a stream whose fault is contained goes on, call again. Of a PAYLOAD_WHOLE nothing is
- * converted before all of it was found good, and one of whose records not one could be converted
- * ends in FAULT_NOTHING.
+ * Does one turn of work, a few milliseconds at most for what AWS sends. STEP_OK: there is more to
+ * do, call again. STEP_MORE: *in is used up and all that it gave is converted; with end the stream
+ * is finished. STEP_BAD: the fault; a stream whose fault is contained goes on, call again. Of a
+ * PAYLOAD_WHOLE nothing is converted before all of it was found good, and one of whose records not
+ * one could be converted ends in FAULT_NOTHING.
  */
 MUST_CHECK enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault);
 
