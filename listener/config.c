@@ -9,9 +9,10 @@
 #include <stdlib.h>
 
 #include "config_file.h"
+#include "encode/announce.h"
 #include "options.h"
 
-enum { OPTION_MOST = 64, FIRST_LONG = 256 };
+enum { OPTION_MOST = 64, FIRST_LONG = 256, MESSAGE_MOST = UINT16_MAX };
 
 static void config_free(struct config *c)
 {
@@ -163,14 +164,50 @@ static void choose_columns(struct config *c)
 	for (size_t i = 0; i < c->sources.count; i++)
 		if (c->sources.rules[i].format != NULL)
 			add_columns(&c->columns, c->sources.rules[i].format);
-	bool used = c->fields == NULL;
+}
+
+/* What holds for all outputs, put where each finds it. */
+static void settle_outputs(struct config *c)
+{
+	bool fields_used = c->fields == NULL;
+	bool ipfix = false;
 	for (size_t i = 0; i < c->outputs; i++) {
-		used = used || c->output[i].class->takes_columns;
-		c->output[i].columns = c->fields;
-		c->output[i].wait_for_space = !c->read;
+		struct output_config *o = &c->output[i];
+		struct encoder_settings *e = &o->encoder;
+		bool udp = o->destination.kind == DESTINATION_UDP;
+		e->columns = c->fields;
+		e->packet_addresses = c->packet_addresses;
+		e->aws_elements = e->class->messages ? c->aws_elements : 0;
+		e->message_size = udp ? c->limits.mtu : MESSAGE_MOST;
+		e->datagrams = udp;
+		e->refresh_ms = c->limits.template_refresh * 1000;
+		e->refresh_messages = c->limits.template_messages;
+		o->wait_for_space = !c->read;
+		o->udp_rate = c->limits.udp_rate;
+		o->reconnect_max_ms = c->limits.reconnect_max * 1000;
+		ipfix = ipfix || e->class->messages;
+		fields_used = fields_used || e->class->takes_columns || e->aws_elements != 0;
 	}
-	if (!used)
+	if (!fields_used)
 		log_warn("config", "--fields is for csv and json, and no output is one of them");
+	if (c->aws_elements != 0 && !ipfix)
+		log_warn("config", "--aws-elements is for ipfix, and no output is that");
+}
+
+/* A template has to fit a message: with all of AWS's elements it is large. */
+static bool check_mtu(const struct config *c)
+{
+	for (size_t i = 0; i < c->outputs; i++) {
+		size_t least = announce_least_message(&c->output[i].encoder, format_every_field());
+		if (c->output[i].encoder.datagrams && c->limits.mtu < least) {
+			log_error("config",
+				  "too small for the templates of --aws-elements option=\"--mtu "
+				  "%llu\" least=%zu",
+				  (unsigned long long)c->limits.mtu, least);
+			return false;
+		}
+	}
+	return true;
 }
 
 static bool load_tokens(struct config *c)
@@ -207,7 +244,8 @@ static bool load(struct config *c, int argc, char **argv)
 	if (!check_files(c) || !set_standard(c) || !load_tokens(c))
 		return false;
 	choose_columns(c);
-	return true;
+	settle_outputs(c);
+	return check_mtu(c);
 }
 
 bool config_load(struct config **config, int argc, char **argv)
@@ -266,6 +304,12 @@ static void describe_rule(const struct source_rule *r, FILE *out)
 		fputc('\n', out);
 }
 
+static void describe_output(const struct output_config *o, FILE *out)
+{
+	const char *colon = strchr(o->name, ':');
+	fprintf(out, "output %s %s\n", o->encoder.class->name, colon == NULL ? "-" : colon + 1);
+}
+
 void config_describe(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < c->files; i++)
@@ -273,14 +317,17 @@ void config_describe(const struct config *c, FILE *out)
 	for (size_t i = 0; i < c->listens && !c->read; i++)
 		fprintf(out, "listen %s\n", c->listen[i].text);
 	for (size_t i = 0; i < c->outputs; i++)
-		fprintf(out, "output %s %s\n", c->output[i].class->name,
-			c->output[i].path == NULL ? "-" : c->output[i].path);
+		describe_output(&c->output[i], out);
 	fprintf(out, "exporter %s\ndomain %u\n", c->sources.standard.exporter,
 		c->sources.standard.domain);
 	describe_format("flow-format", c->sources.format, out);
 	describe_format("fields", c->fields == NULL ? &c->columns : c->fields, out);
 	for (size_t i = 0; i < c->sources.count; i++)
 		describe_rule(&c->sources.rules[i], out);
+	if (c->aws_elements != 0)
+		fprintf(out, "aws-elements %u\n", c->aws_elements);
+	if (c->packet_addresses)
+		fputs("packet-addresses\n", out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);
 	fprintf(out, "tokens %zu\n", c->tokens.count);
 #define X(member, option, unit, standard, least, greatest, why)                                    \

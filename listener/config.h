@@ -46,6 +46,8 @@ struct config {
 	struct format *fields; /* --fields, or NULL */
 	struct format columns; /* of outputs that name them first: all fields that are expected */
 	bool columns_known;    /* --flow-format was given, or a source's format */
+	bool packet_addresses;
+	uint32_t aws_elements; /* a private enterprise number, 0 for none */
 	struct sources sources;
 	struct cidr *allow;
 	size_t allows;

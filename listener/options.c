@@ -125,6 +125,18 @@ static bool set_domain(struct config *c, const char *value, char why[WHY_ROOM])
 	return option_domain(&c->sources.standard.domain, value, why);
 }
 
+static bool set_aws_elements(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	enum { REVERSE = 29305 }; /* RFC 5103: its elements are those of the other direction */
+	uint64_t n;
+	if (!parse_number(slice_text(value), UINT32_MAX, &n) || n == 0 || n == REVERSE)
+		return option_wrong(why,
+				    "not a private enterprise number, from 1 to 4294967295 and not "
+				    "29305, which RFC 5103 has taken");
+	c->aws_elements = (uint32_t)n;
+	return true;
+}
+
 /* ---- formats -------------------------------------------------------------------------------- */
 
 bool option_format(struct format **format, const char *value, const char *where, char why[WHY_ROOM])
@@ -163,67 +175,60 @@ static bool set_fields(struct config *c, const char *value, char why[WHY_ROOM])
 
 /* ---- outputs -------------------------------------------------------------------------------- */
 
-static bool is_network(const char *destination)
-{
-	return strstr(destination, "://") != NULL;
-}
-
-static bool same_destination(const struct output_config *a, const struct output_config *b)
-{
-	if (a->path == NULL || b->path == NULL)
-		return a->path == b->path;
-	return strcmp(a->path, b->path) == 0;
-}
-
 static void free_output(struct output_config *o)
 {
 	free(o->name);
-	free(o->path);
+	destination_deinit(&o->destination);
 	*o = (struct output_config){ .name = NULL };
 }
 
 static bool check_output(const struct config *c, const struct output_config *o, char why[WHY_ROOM])
 {
+	const struct encoder_class *class = o->encoder.class;
+	if (o->destination.kind == DESTINATION_UDP && !class->messages)
+		return option_wrong(why, "%s cannot go into datagrams: udp:// takes ipfix only",
+				    class->name);
 	for (size_t i = 0; i < c->outputs; i++)
-		if (same_destination(&c->output[i], o))
+		if (destination_equal(&c->output[i].destination, &o->destination))
 			return option_wrong(why, "%s is the destination of another output too",
-					    o->path == NULL ? "standard output" : o->path);
+					    o->destination.path == NULL ? "standard output"
+									: o->destination.path);
 	return true;
 }
 
 static bool add_output(struct config *c, struct output_config *o, const char *value,
-		       const char *destination, char why[WHY_ROOM])
+		       char why[WHY_ROOM])
 {
 	o->name = strdup(value);
-	o->path = strcmp(destination, "-") == 0 ? NULL : strdup(destination);
-	bool memory = o->name != NULL && (o->path != NULL || strcmp(destination, "-") == 0);
-	if (memory && check_output(c, o, why)) {
+	if (o->name == NULL)
+		(void)option_wrong(why, "out of memory");
+	if (o->name != NULL && check_output(c, o, why)) {
 		c->output[c->outputs++] = *o;
 		return true;
 	}
 	free_output(o);
-	return memory ? false : option_wrong(why, "out of memory");
+	return false;
 }
 
 static bool set_output(struct config *c, const char *value, char why[WHY_ROOM])
 {
 	const char *colon = strchr(value, ':');
 	size_t len = colon == NULL ? strlen(value) : (size_t)(colon - value);
-	const char *destination = colon == NULL ? "-" : colon + 1;
-	struct output_config o = { .class = encoder_class_by_name(slice_of(value, len)) };
+	const char *mistake;
+	struct output_config o = {
+		.encoder.class = encoder_class_by_name(slice_of(value, len)),
+	};
 	char text[LOG_ESCAPED];
 	if (c->outputs == OUTPUT_LIMIT)
 		return option_wrong(why, "at most %d of them", OUTPUT_LIMIT);
-	if (o.class == NULL)
+	if (o.encoder.class == NULL)
 		return option_wrong(why,
-				    "no format \"%s\"; there are ftsq, csv, json and ipfix-csv, "
-				    "and a file is given as csv:FILE",
+				    "no format \"%s\"; there are ftsq, csv, json, ipfix-csv and "
+				    "ipfix, and a file is given as csv:FILE",
 				    log_escape(slice_of(value, len), text));
-	if (*destination == '\0')
-		return option_wrong(why, "no destination after the colon: a file, or -");
-	if (is_network(destination))
-		return option_wrong(why, "the destination is neither - nor a file");
-	return add_output(c, &o, value, destination, why);
+	if (!destination_parse(&o.destination, colon == NULL ? "-" : colon + 1, &mistake))
+		return option_wrong(why, "%s", mistake);
+	return add_output(c, &o, value, why);
 }
 
 static void clear_output(struct config *c)
@@ -335,6 +340,14 @@ static bool set_read(struct config *c, const char *value, char why[WHY_ROOM])
 	return true;
 }
 
+static bool set_packet_addresses(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	(void)value;
+	(void)why;
+	c->packet_addresses = true;
+	return true;
+}
+
 static bool set_verbose(struct config *c, const char *value, char why[WHY_ROOM])
 {
 	(void)value;
@@ -368,20 +381,32 @@ const struct option_row option_rows[] = {
 	  .value = "FORMAT[:DEST]",
 	  .set = set_output,
 	  .clear = clear_output,
-	  .help = "write flows as ftsq, csv, json or ipfix-csv to DEST: - for standard output, or "
-		  "a file to append to; default ftsq:-" },
+	  .help = "write flows as ftsq, csv, json, ipfix-csv or ipfix to DEST: - for standard "
+		  "output, a file to append to, tcp://HOST:PORT, or for ipfix udp://HOST:PORT; "
+		  "default ftsq:-" },
 	{ .name = "exporter",
 	  .letter = 'x',
 	  .form = OPTION_VALUE,
 	  .value = "ADDR",
 	  .set = set_exporter,
-	  .help = "exporter address in ftsq and ipfix-csv; default 127.0.0.1" },
+	  .help = "exporter address in ftsq, ipfix-csv and ipfix; default 127.0.0.1" },
 	{ .name = "domain",
 	  .letter = 'd',
 	  .form = OPTION_VALUE,
 	  .value = "N",
 	  .set = set_domain,
 	  .help = "IPFIX observation domain, never 0; default 1; text formats do not show it" },
+	{ .name = "packet-addresses",
+	  .form = OPTION_FLAG,
+	  .set = set_packet_addresses,
+	  .help = "ipfix: pkt-srcaddr and pkt-dstaddr are the flow's addresses; what the interface "
+		  "saw is given as translated addresses where it differs" },
+	{ .name = "aws-elements",
+	  .form = OPTION_VALUE,
+	  .value = "PEN",
+	  .set = set_aws_elements,
+	  .help = "ipfix: all other AWS fields too, as elements of this private enterprise "
+		  "number" },
 	{ .name = "flow-format",
 	  .letter = 'f',
 	  .form = OPTION_VALUE,

@@ -245,11 +245,19 @@ static void tell_unknown_fields(const struct intake *i, const struct format *for
 
 /* ---- a record ------------------------------------------------------------------------------- */
 
+/* Where the flow was observed; room is for the answer. */
+static void locate(struct intake *i, struct source *room)
+{
+	struct flow *flow = &i->pipeline->flow;
+	flow->origin = &i->origin;
+	flow->source = sources_of(i->sources, &i->origin, flow, room);
+}
+
 static enum step emit(struct intake *i, struct fault *fault)
 {
 	struct pipeline *p = i->pipeline;
 	struct source room;
-	p->flow.source = sources_of(i->sources, &i->origin, &p->flow, &room);
+	locate(i, &room);
 	for (unsigned n = 0; n < p->outputs; n++) {
 		if (!output_begin(p->output[n], p->flow.format) ||
 		    !output_flow(p->output[n], &p->flow)) {
@@ -259,6 +267,26 @@ static enum step emit(struct intake *i, struct fault *fault)
 	}
 	p->stats->flows++;
 	i->flows++;
+	return STEP_OK;
+}
+
+/* AWS lost flows itself: outputs that can, tell. */
+static enum step skip(struct intake *i, struct fault *fault)
+{
+	struct pipeline *p = i->pipeline;
+	struct source room;
+	locate(i, &room);
+	p->stats->skipdata++;
+	tell_skipdata(i);
+	for (unsigned n = 0; n < p->outputs; n++) {
+		if (!output_begin(p->output[n], p->flow.format) ||
+		    !output_skipped(p->output[n], &p->flow)) {
+			p->stats->skipdata--;
+			p->stats->events--;
+			fault_set(fault, FAULT_MEMORY, 0, 0);
+			return STEP_BAD;
+		}
+	}
 	return STEP_OK;
 }
 
@@ -292,9 +320,7 @@ static enum step convert(struct intake *i, const struct event *event, struct fau
 		p->stats->nodata++;
 		return STEP_OK;
 	case FLOW_SKIPDATA:
-		p->stats->skipdata++;
-		tell_skipdata(i);
-		return STEP_OK;
+		return skip(i, fault);
 	default:
 		return emit(i, fault);
 	}

@@ -61,10 +61,15 @@ static void stop(struct service *s, bool abort)
 	uv_stop(&s->worker.loop);
 }
 
+static void begin_writing(struct service *s)
+{
+	s->phase = WRITING;
+	worker_last_call(&s->worker);
+}
+
 static void on_drained(struct server *server)
 {
-	struct service *s = server->data;
-	s->phase = WRITING;
+	begin_writing(server->data);
 }
 
 static void on_end_timer(uv_timer_t *timer)
@@ -88,6 +93,8 @@ static void on_end_timer(uv_timer_t *timer)
 static void begin_end(struct service *s, enum phase phase)
 {
 	s->phase = phase;
+	if (phase == WRITING)
+		begin_writing(s);
 	s->ending_ms = now_ms(s);
 	uv_timer_start(&s->end_timer, on_end_timer, 0, POLL_MS);
 }
@@ -105,6 +112,10 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 		reader_stop(s->reader);
 		s->status = 1;
 		begin_end(s, WRITING);
+	} else if (!s->listening) {
+		log_warn("main", "stopped before the outputs were up signal=%s", name);
+		s->status = 1;
+		stop(s, true);
 	} else {
 		log_info("main", "draining signal=%s", name);
 		begin_end(s, LAST_CALL);
@@ -135,7 +146,8 @@ static bool needs_restart(const struct config *a, const struct config *b)
 		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
 	for (size_t i = 0; !differs && i < a->outputs; i++)
 		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
-	return differs || !format_equal(&a->columns, &b->columns);
+	return differs || !format_equal(&a->columns, &b->columns) ||
+	       a->packet_addresses != b->packet_addresses || a->aws_elements != b->aws_elements;
 }
 
 static void reload(struct service *s)
@@ -249,13 +261,21 @@ static bool start_reading(struct service *s)
 	return true;
 }
 
+/* Nobody is listened to before there is somewhere to put what they send. */
+static void on_outputs_up(struct worker *w)
+{
+	struct service *s = w->data;
+	if (s->phase != RUNNING || (s->config->read ? start_reading(s) : start_listening(s)))
+		return;
+	s->status = 1;
+	stop(s, true);
+}
+
 static bool start(struct service *s)
 {
 	/* A reader's first record tells the columns, unless the user did. */
 	bool begin = !s->config->read || s->config->columns_known;
-	if (!worker_open_outputs(&s->worker, begin))
-		return false;
-	return s->config->read ? start_reading(s) : start_listening(s);
+	return worker_open_outputs(&s->worker, begin, on_outputs_up);
 }
 
 static bool make_loop(struct service *s)

@@ -16,7 +16,7 @@ enum { TURNS_NS = 5 * 1000 * 1000 }; /* turns in a row before I/O is looked at a
 static bool is_delivered(const struct worker *w, const struct delivery *d)
 {
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		if (output_written(w->pipeline.output[i]) < d->mark[i])
+		if (output_delivered_flows(w->pipeline.output[i]) < d->mark[i])
 			return false;
 	return true;
 }
@@ -33,7 +33,7 @@ static void finish_deliveries(struct worker *w)
 void worker_deliver(struct worker *w, struct delivery *delivery)
 {
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		delivery->mark[i] = output_position(w->pipeline.output[i]);
+		delivery->mark[i] = output_taken(w->pipeline.output[i]);
 	delivery->queued = true;
 	TAILQ_INSERT_TAIL(&w->deliveries, delivery, link);
 }
@@ -128,22 +128,38 @@ static void fail_output(struct worker *w, const struct output *o)
 	if (w->output_error != 0)
 		return;
 	w->output_error = output_error(o);
-	if (w->output_error == -EPIPE)
+	const char *why = uv_strerror(w->output_error);
+	if (!output_up(o))
+		log_error("output", "cannot connect option=\"--output %s\" error=\"%s\"",
+			  output_name(o), why);
+	else if (w->output_error == -EPIPE)
 		log_error("output", "its reader is gone output=%s error=\"%s\"", output_name(o),
-			  uv_strerror(w->output_error));
+			  why);
 	else
-		log_error("output", "cannot write output=%s error=\"%s\"", output_name(o),
-			  uv_strerror(w->output_error));
+		log_error("output", "cannot write output=%s error=\"%s\"", output_name(o), why);
 	if (w->on_output_error != NULL)
 		w->on_output_error(w);
+}
+
+static void look_at_outputs(struct worker *w)
+{
+	bool up = true;
+	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
+		if (output_error(w->pipeline.output[i]) != 0)
+			fail_output(w, w->pipeline.output[i]);
+		up = up && output_up(w->pipeline.output[i]);
+	}
+	if (w->on_outputs_up == NULL || !up || w->output_error != 0)
+		return;
+	void (*on_outputs_up)(struct worker * w) = w->on_outputs_up;
+	w->on_outputs_up = NULL;
+	on_outputs_up(w);
 }
 
 static void on_progress(void *data)
 {
 	struct worker *w = data;
-	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		if (output_error(w->pipeline.output[i]) != 0)
-			fail_output(w, w->pipeline.output[i]);
+	look_at_outputs(w);
 	finish_deliveries(w);
 	update_spin(w);
 }
@@ -224,25 +240,38 @@ bool worker_init(struct worker *w, const struct config *config)
 	return true;
 }
 
-bool worker_open_outputs(struct worker *w, bool begin)
+static int open_output(struct worker *w, const struct output_config *config, bool begin)
+{
+	struct output **o = &w->pipeline.output[w->pipeline.outputs];
+	int error = output_open(o, config, &w->loop, on_progress, w);
+	if (error != 0)
+		return error;
+	w->pipeline.outputs++;
+	bool named = config->encoder.class->needs_columns || config->encoder.aws_elements != 0;
+	bool known = begin || config->encoder.columns != NULL || !named;
+	return known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
+}
+
+bool worker_open_outputs(struct worker *w, bool begin, void (*on_outputs_up)(struct worker *w))
 {
 	for (size_t i = 0; i < w->config->outputs; i++) {
-		struct output **o = &w->pipeline.output[i];
 		const struct output_config *config = &w->config->output[i];
-		int error = output_open(o, config, &w->loop, on_progress, w);
-		if (error == 0) {
-			w->pipeline.outputs++;
-			bool known = begin || config->columns != NULL ||
-				     !config->class->needs_columns;
-			error = known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
-		}
+		int error = open_output(w, config, begin);
 		if (error != 0) {
 			log_error("output", "cannot open option=\"--output %s\" error=\"%s\"",
 				  config->name, uv_strerror(error));
 			return false;
 		}
 	}
+	w->on_outputs_up = on_outputs_up;
+	look_at_outputs(w);
 	return true;
+}
+
+void worker_last_call(struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		output_last_call(w->pipeline.output[i]);
 }
 
 void worker_set_config(struct worker *w, const struct config *config)

@@ -35,7 +35,7 @@ struct turn {
 struct delivery {
 	TAILQ_ENTRY(delivery) link;
 	bool queued;
-	uint64_t mark[OUTPUT_LIMIT]; /* the position each output has to reach */
+	uint64_t mark[OUTPUT_LIMIT]; /* the flows each output has to have delivered */
 	void (*done)(struct delivery *delivery);
 };
 
@@ -68,16 +68,22 @@ struct worker {
 
 	int output_error; /* an output failed for good */
 	void (*on_output_error)(struct worker *w);
-	void *data; /* the owner's */
+	void (*on_outputs_up)(struct worker *w); /* NULL once it was called */
+	void *data;				 /* the owner's */
 };
 
 /* Starts the loop's machinery. False after the reason was logged. */
 MUST_CHECK bool worker_init(struct worker *w, const struct config *config);
 /*
- * Opens the configured outputs. begin: write headers now, with the configured columns, instead of
- * waiting for the first flow. False after the reason was logged; worker_close is due in any case.
+ * Opens the configured outputs, and calls on_outputs_up once all of them are: at once, or from the
+ * loop when collectors have been connected to. begin: write headers now, with the configured columns,
+ * instead of waiting for the first flow. False after the reason was logged; worker_close is due in
+ * any case.
  */
-MUST_CHECK bool worker_open_outputs(struct worker *w, bool begin);
+MUST_CHECK bool worker_open_outputs(struct worker *w, bool begin,
+				    void (*on_outputs_up)(struct worker *w));
+/* No more is to come: the outputs send what waits for its time. */
+void worker_last_call(struct worker *w);
 /* New configuration for sources and limits; the old one stays with those who refer to it. */
 void worker_set_config(struct worker *w, const struct config *config);
 /*

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 /*
- * What a peer may cost us. Each row is a member of struct limits, a command line option and a
+ * What a peer may cost us, and how collectors are treated. Each row is a member of struct limits, a command line option and a
  * key of the configuration file: member, option, unit, default, least, greatest, why.
  *   SIZE   octets, typed as 512, 64K, 16M or 1G (powers of 1024)
  *   COUNT  a plain number
@@ -32,7 +32,17 @@
 	  "a payload that was begun is complete within this time")                                 \
 	X(idle, "idle-timeout", TIME, 300, 1, 86400, "between payloads a peer may be silent")      \
 	X(drain, "drain-timeout", TIME, 30, 1, 3600,                                               \
-	  "after SIGTERM outputs and peers have this long to finish")
+	  "after SIGTERM outputs and peers have this long to finish")                              \
+	X(mtu, "mtu", COUNT, 1400, 576, 65507,                                                     \
+	  "octets of the largest IPFIX message in a datagram")                                     \
+	X(udp_rate, "udp-rate", COUNT, 0, 0, 100000000,                                            \
+	  "most records a second to each udp output; 0 is no limit")                               \
+	X(template_refresh, "template-refresh", TIME, 600, 1, 86400,                               \
+	  "over udp, templates and options are sent again after this time")                        \
+	X(template_messages, "template-messages", COUNT, 4096, 1, 1000000000,                      \
+	  "over udp, templates are sent again after this many messages")                           \
+	X(reconnect_max, "reconnect-max", TIME, 60, 1, 3600,                                       \
+	  "longest pause between two tries to reach a collector; they begin at 1 second")
 
 struct limits {
 #define X(member, option, unit, standard, least, greatest, why) uint64_t member;

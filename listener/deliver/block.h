@@ -2,58 +2,55 @@
 #ifndef VPCFLOWD_DELIVER_BLOCK_H
 #define VPCFLOWD_DELIVER_BLOCK_H
 
-#include <stdbool.h>
+#include <sys/queue.h>
+#include <uv.h>
 
-#include "base/buf.h"
+#include "encode/batch.h"
 
 struct output;
 
 enum block_kind {
-	BLOCK_FLOWS,	/* whole records */
-	BLOCK_PREAMBLE, /* what an empty file begins with */
-	BLOCK_REOPEN,	/* no octets: open the path anew */
+	BLOCK_FLOWS,  /* whole records, one message of a format of messages */
+	BLOCK_HEADER, /* what an empty file, or a session, of text begins with */
+	BLOCK_AHEAD,  /* templates and options of IPFIX */
+	BLOCK_REOPEN, /* no octets: for files, open the path anew */
 };
 
 /*
- * What goes from an output to its writer and comes back when it is done with. One of the two owns
- * it at any time.
+ * What an output fills and its transport carries away. One of the two owns it at any time; made and
+ * freed by the output.
+ *
+ *   filled ─▶ ready ─▶ pulled by the transport ─▶ delivered ─▶ recycled
+ *               ▲              │
+ *               └── returned ◀─┘ the session broke
  */
 struct block {
-	struct block *next;
+	TAILQ_ENTRY(block) link; /* in a queue of its owner */
+	TAILQ_ENTRY(block) age;	 /* the output's, of all that are not delivered */
 	struct output *output;
 	enum block_kind kind;
-	int error; /* negative errno when it could not be written */
-	struct buf bytes;
+	bool carried;	/* pulled, and not yet delivered or returned */
+	bool delivered; /* at least once */
+	bool sent;	/* at least once: another time makes duplicates */
+	uint64_t first; /* flows that the output had taken before this block's first */
+	struct batch batch;
+
+	/* the transport's */
+	int error;
+	uint64_t end;	       /* octets of the session up to its end */
+	uint64_t delivered_ms; /* when */
+	uv_write_t write;
+	bool write_done; /* its callback came */
 };
 
-/* A queue of blocks, first in first out. */
-struct blocks {
-	struct block *first;
-	struct block **last;
-};
+TAILQ_HEAD(blocks, block);
 
-static inline void blocks_init(struct blocks *b)
-{
-	b->first = NULL;
-	b->last = &b->first;
-}
-
-static inline void blocks_put(struct blocks *b, struct block *block)
-{
-	block->next = NULL;
-	*b->last = block;
-	b->last = &block->next;
-}
-
-/* NULL when there is none. */
+/* The first of a queue, taken out of it; NULL when there is none. */
 static inline struct block *blocks_take(struct blocks *b)
 {
-	struct block *first = b->first;
-	if (first == NULL)
-		return NULL;
-	b->first = first->next;
-	if (b->first == NULL)
-		b->last = &b->first;
+	struct block *first = TAILQ_FIRST(b);
+	if (first != NULL)
+		TAILQ_REMOVE(b, first, link);
 	return first;
 }
 

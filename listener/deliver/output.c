@@ -1,68 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flows in, blocks of whole records out to the writer's thread, and the count of what it has
- * written back. The marks bound what waits in memory: at HIGH the worker stops converting, which
- * stops reading from peers; at LOW it goes on.
+ * Flows in, blocks out to whoever carries them, and the count of what has arrived.
+ *
+ *   output_flow ─▶ open (one a lane) ─▶ ready ─▶ output_pull … output_delivered ─▶ spare
+ *                                         ▲            │ output_return: the session broke
+ *                                         └────────────┘
+ *
+ * A transport pulls when it can carry more, so while it cannot, what is flushed goes on being filled.
+ * The marks bound what waits in memory: at HIGH the worker stops converting, which stops reading from
+ * peers; at LOW it goes on.
  */
 #include "deliver/output.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "deliver/writer.h"
+#include "deliver/transport.h"
+#include "encode/ipfix.h"
 
 enum {
-	BLOCK_SIZE = 256 *
-		     1024, /* a few times what a pipe holds, and fits the second-level cache */
 	HIGH_MARK = 4 * 1024 * 1024,
 	LOW_MARK = 1024 * 1024,
-	SPARE_BLOCKS = 4,
+	HAND_OVER = 64 * 1024, /* so much is ready before the transport is told, or a flush */
+	SPARE_OCTETS = 1024 * 1024,
+	OPEN_BLOCKS = 16, /* lanes that are filled at a time */
+	TICK_MS = 1000,	  /* what waits for its time is looked at so often */
 };
 
+TAILQ_HEAD(ages, block);
+
 struct output {
-	struct output_config config;
+	const struct output_config *config;
 	struct encoder encoder;
-	struct writer *writer;
-	struct block *open; /* being filled, or NULL */
+	struct transport *transport;
+	uv_timer_t tick;
+
+	struct blocks open; /* being filled, oldest first */
+	unsigned opens;
+	bool flushing; /* open blocks may be pulled, though not full */
+	struct blocks ready;
+	size_t ready_octets;
 	struct blocks spare;
-	unsigned spares;
+	size_t spare_octets;
+	struct ages undelivered; /* open, ready or carried, oldest first */
+	size_t carried;		 /* blocks pulled, and not delivered or returned */
+
 	bool begun;
+	bool up;
 	bool full;
 	int error;
-	size_t submitted; /* blocks that are with the writer */
-	uint64_t position;
-	uint64_t written;
-	uint64_t flows;
+	size_t waiting; /* octets in memory of undelivered flows */
+	uint64_t taken;
+	uint64_t bytes;
+	uint64_t bytes_delivered;
 	uint64_t no_address;
+	uint64_t sessions;
+	uint64_t resent; /* flows */
+	uint64_t lost;	 /* flows */
 
-	uv_async_t finished_async;
-	uv_mutex_t mutex;
-	struct blocks finished; /* guarded by mutex */
 	output_progress_cb on_progress;
 	void *data;
 };
 
-static struct block *block_new(struct output *o, enum block_kind kind, size_t size)
-{
-	struct block *b = malloc(sizeof(*b));
-	if (b == NULL)
-		return NULL;
-	*b = (struct block){ .output = o, .kind = kind };
-	buf_init(&b->bytes, size);
-	if (size > 0 && !buf_reserve(&b->bytes, size)) {
-		free(b);
-		return NULL;
-	}
-	return b;
-}
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static void block_free(struct block *b)
 {
-	if (b == NULL)
-		return;
-	buf_deinit(&b->bytes);
+	buf_deinit(&b->batch.bytes);
 	free(b);
 }
 
@@ -73,159 +78,310 @@ static void blocks_free(struct blocks *blocks)
 		block_free(b);
 }
 
-static struct block *take_spare(struct output *o)
+/* A block with room for a batch; NULL without memory. */
+static struct block *take_block(struct output *o, enum block_kind kind)
 {
 	struct block *b = blocks_take(&o->spare);
-	if (b == NULL)
-		return block_new(o, BLOCK_FLOWS, BLOCK_SIZE);
-	o->spares--;
+	if (b != NULL) {
+		o->spare_octets -= b->batch.bytes.cap;
+	} else {
+		size_t size = encoder_batch_size(&o->encoder);
+		b = calloc(1, sizeof(*b));
+		if (b == NULL)
+			return NULL;
+		batch_init(&b->batch, size);
+		if (!buf_reserve(&b->batch.bytes, size)) {
+			free(b);
+			return NULL;
+		}
+	}
+	struct batch batch = b->batch;
+	*b = (struct block){ .output = o, .kind = kind, .batch = batch };
+	batch_clear(&b->batch);
 	return b;
 }
 
 static void keep_spare(struct output *o, struct block *b)
 {
-	if (b->kind != BLOCK_FLOWS || o->spares == SPARE_BLOCKS) {
+	struct buf *bytes = &b->batch.bytes;
+	if (bytes->cap < encoder_batch_size(&o->encoder) ||
+	    o->spare_octets + bytes->cap > SPARE_OCTETS) {
 		block_free(b);
 		return;
 	}
-	b->bytes.len = 0;
-	blocks_put(&o->spare, b);
-	o->spares++;
+	o->spare_octets += bytes->cap;
+	TAILQ_INSERT_HEAD(&o->spare, b, link);
 }
 
-static void update_full(struct output *o)
+static void wait_more(struct output *o, size_t octets)
 {
-	uint64_t waiting = o->position - o->written;
-	o->full = o->full ? waiting > LOW_MARK : waiting >= HIGH_MARK;
+	o->waiting += octets;
+	if (o->waiting >= HIGH_MARK)
+		o->full = true;
 }
 
-static void submit(struct output *o, struct block *b)
+static void wait_less(struct output *o, size_t octets)
 {
-	o->submitted++;
-	writer_submit(o->writer, b);
+	o->waiting -= octets;
+	if (o->waiting <= LOW_MARK)
+		o->full = false;
 }
 
-static void take_back(struct output *o, struct block *b)
+/* ---- filling --------------------------------------------------------------------------------- */
+
+static struct block *find_open(const struct output *o, unsigned lane)
 {
-	o->submitted--;
-	if (b->error != 0 && o->error == 0)
-		o->error = b->error;
-	if (b->error == 0 && b->kind == BLOCK_FLOWS)
-		o->written += b->bytes.len;
-	keep_spare(o, b);
+	struct block *b;
+	TAILQ_FOREACH(b, &o->open, link)
+		if (b->batch.lane == lane)
+			return b;
+	return NULL;
 }
 
-static void take_back_finished(struct output *o)
+/* An open block is done: it waits to be pulled, in no more memory than it needs. */
+static void end_block(struct output *o, struct block *b)
 {
-	uv_mutex_lock(&o->mutex);
-	struct block *b = o->finished.first;
-	blocks_init(&o->finished);
-	uv_mutex_unlock(&o->mutex);
-	while (b != NULL) {
-		struct block *next = b->next;
-		take_back(o, b);
-		b = next;
-	}
-	update_full(o);
+	TAILQ_REMOVE(&o->open, b, link);
+	o->opens--;
+	TAILQ_INSERT_TAIL(&o->ready, b, link);
+	o->ready_octets += b->batch.bytes.len;
+	buf_trim(&b->batch.bytes);
 }
 
-static void on_finished(uv_async_t *async)
+static struct block *open_block(struct output *o, unsigned lane)
 {
-	struct output *o = async->data;
-	take_back_finished(o);
-	o->on_progress(o->data);
-}
-
-void output_finished(struct block *block)
-{
-	struct output *o = block->output;
-	uv_mutex_lock(&o->mutex);
-	blocks_put(&o->finished, block);
-	/* Within the lock: once it is released the output may be closed at any time. */
-	uv_async_send(&o->finished_async);
-	uv_mutex_unlock(&o->mutex);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct output *o = handle->data;
-	uv_mutex_destroy(&o->mutex);
-	free(o);
-}
-
-int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
-		output_progress_cb on_progress, void *data)
-{
-	struct output *new = calloc(1, sizeof(*new));
-	if (new == NULL)
-		return -ENOMEM;
-	new->config = *config;
-	new->on_progress = on_progress;
-	new->data = data;
-	blocks_init(&new->spare);
-	blocks_init(&new->finished);
-	encoder_init(&new->encoder, config->class, config->columns);
-	int error = uv_mutex_init(&new->mutex);
-	if (error != 0) {
-		free(new);
-		return error;
-	}
-	error = writer_open(&new->writer, config->path, config->wait_for_space);
-	if (error == 0)
-		error = uv_async_init(loop, &new->finished_async, on_finished);
-	if (error != 0) {
-		writer_close(&new->writer, false);
-		uv_mutex_destroy(&new->mutex);
-		free(new);
-		return error;
-	}
-	new->finished_async.data = new;
-	*o = new;
-	return 0;
-}
-
-bool output_begin(struct output *o, const struct format *columns)
-{
-	if (o->begun)
-		return true;
-	o->begun = true;
-	if (o->encoder.class->needs_columns)
-		encoder_choose_columns(&o->encoder, columns);
-	if (o->encoder.class->preamble == NULL)
-		return true;
-	struct block *b = block_new(o, BLOCK_PREAMBLE, ENCODED_ROOM);
+	if (o->opens == OPEN_BLOCKS)
+		end_block(o, TAILQ_FIRST(&o->open));
+	struct block *b = take_block(o, BLOCK_FLOWS);
 	if (b == NULL)
-		return false;
-	o->encoder.class->preamble(&o->encoder, &b->bytes);
-	submit(o, b);
-	return true;
+		return NULL;
+	b->batch.lane = lane;
+	b->first = o->taken;
+	TAILQ_INSERT_TAIL(&o->open, b, link);
+	o->opens++;
+	TAILQ_INSERT_TAIL(&o->undelivered, b, age);
+	wait_more(o, sizeof(*b));
+	return b;
+}
+
+static struct tally tally_of(const struct flow *flow)
+{
+	const struct value *packets = flow_value(flow, FIELD_PACKETS);
+	const struct value *octets = flow_value(flow, FIELD_BYTES);
+	return (struct tally){
+		.flows = 1,
+		.packets = packets == NULL ? 0 : packets->number,
+		.octets = octets == NULL ? 0 : octets->number,
+	};
+}
+
+/* Adds a flow to the block of its lane, a new one when that is full; NULL without memory. */
+static struct block *add(struct output *o, const struct flow *flow, unsigned lane, size_t *octets)
+{
+	struct block *b = find_open(o, lane);
+	size_t before = b == NULL ? 0 : b->batch.bytes.len;
+	if (b == NULL || !encoder_add(&o->encoder, flow, &b->batch)) {
+		if (b != NULL)
+			end_block(o, b);
+		if (o->ready_octets >= HAND_OVER)
+			o->transport->class->kick(o->transport);
+		before = 0;
+		b = open_block(o, lane);
+		if (b == NULL || !encoder_add(&o->encoder, flow, &b->batch))
+			return NULL;
+	}
+	*octets = b->batch.bytes.len - before;
+	return b;
 }
 
 bool output_flow(struct output *o, const struct flow *flow)
 {
 	if (!encoder_takes(&o->encoder, flow)) {
 		o->no_address++;
-		return true;
+		return output_skipped(o, flow);
 	}
-	if (o->open == NULL && (o->open = take_spare(o)) == NULL)
+	size_t octets;
+	unsigned lane = encoder_lane(&o->encoder, flow);
+	struct block *b = lane == LANE_NONE ? NULL : add(o, flow, lane, &octets);
+	if (b == NULL)
 		return false;
-	struct buf *out = &o->open->bytes;
-	size_t before = out->len;
-	o->encoder.class->flow(&o->encoder, flow, out);
-	o->position += out->len - before;
-	o->flows++;
-	if (out->max - out->len < ENCODED_ROOM)
-		output_flush(o);
+	if (o->encoder.settings.class->messages) {
+		struct tally tally = tally_of(flow);
+		tally_add(&b->batch.tally, &tally);
+	} else {
+		b->batch.tally.flows++;
+	}
+	wait_more(o, octets);
+	o->bytes += octets;
+	o->taken++;
 	return true;
+}
+
+bool output_skipped(struct output *o, const struct flow *flow)
+{
+	if (!o->encoder.settings.class->messages)
+		return true;
+	struct tally tally = tally_of(flow);
+	unsigned lane = encoder_lane(&o->encoder, flow);
+	if (lane != LANE_NONE)
+		encoder_not_sent(&o->encoder, lane, &tally);
+	return lane != LANE_NONE;
 }
 
 void output_flush(struct output *o)
 {
-	if (o->open == NULL)
+	if (TAILQ_EMPTY(&o->open) && TAILQ_EMPTY(&o->ready))
 		return;
-	submit(o, o->open);
-	o->open = NULL;
-	update_full(o);
+	o->flushing = !TAILQ_EMPTY(&o->open);
+	o->transport->class->kick(o->transport);
+}
+
+void output_last_call(struct output *o)
+{
+	encoder_last_call(&o->encoder);
+	o->flushing = !TAILQ_EMPTY(&o->open);
+	o->transport->class->kick(o->transport);
+}
+
+/* ---- for the transports ----------------------------------------------------------------------- */
+
+const struct output_config *output_config_of(const struct output *o)
+{
+	return o->config;
+}
+
+void output_session(struct output *o)
+{
+	o->up = true;
+	o->sessions++;
+	encoder_new_session(&o->encoder);
+}
+
+void output_down(struct output *o)
+{
+	o->up = false;
+}
+
+void output_repeat(struct output *o)
+{
+	encoder_repeat(&o->encoder);
+}
+
+/* What has to be sent before the flows that are ready, or is due by itself; NULL: nothing. */
+static struct block *pull_ahead(struct output *o, bool *failed)
+{
+	const struct block *next = TAILQ_FIRST(&o->ready);
+	bool header = o->encoder.settings.class->header != NULL;
+	struct block *b = take_block(o, header ? BLOCK_HEADER : BLOCK_AHEAD);
+	enum step step = b == NULL ? STEP_BAD
+				   : encoder_ahead(&o->encoder,
+						   next == NULL ? ANY_LANE : next->batch.lane,
+						   uv_now(o->tick.loop), &b->batch);
+	*failed = step == STEP_BAD;
+	if (step == STEP_OK) {
+		buf_trim(&b->batch.bytes);
+		return b;
+	}
+	if (b != NULL)
+		keep_spare(o, b);
+	return NULL;
+}
+
+static struct block *pull_flows(struct output *o)
+{
+	struct block *b = blocks_take(&o->ready);
+	if (b == NULL)
+		return NULL;
+	o->ready_octets -= b->batch.bytes.len;
+	if (b->sent)
+		o->resent += b->batch.tally.flows;
+	b->sent = true;
+	return b;
+}
+
+struct block *output_pull(struct output *o)
+{
+	bool failed;
+	if (!o->up || !o->begun)
+		return NULL;
+	if (TAILQ_EMPTY(&o->ready) && o->flushing)
+		end_block(o, TAILQ_FIRST(&o->open));
+	o->flushing = o->flushing && !TAILQ_EMPTY(&o->open);
+	/* Without memory for what comes first, the rest waits: the next tick tries again. */
+	struct block *b = pull_ahead(o, &failed);
+	if (b == NULL && !failed)
+		b = pull_flows(o);
+	if (b == NULL)
+		return NULL;
+	encoder_stamp(&o->encoder, &b->batch);
+	b->carried = true;
+	o->carried++;
+	return b;
+}
+
+/* The transport owes nothing for it any more. */
+static void end_carrying(struct output *o, struct block *b)
+{
+	o->carried -= b->carried;
+	b->carried = false;
+}
+
+void output_delivered(struct output *o, struct block *b)
+{
+	end_carrying(o, b);
+	if (b->delivered || b->kind != BLOCK_FLOWS)
+		return;
+	b->delivered = true;
+	TAILQ_REMOVE(&o->undelivered, b, age);
+	o->bytes_delivered += b->batch.bytes.len;
+	wait_less(o, b->batch.bytes.len + sizeof(*b));
+}
+
+void output_lost(struct output *o, unsigned lane, const struct tally *tally)
+{
+	o->lost += tally->flows;
+	if (tally->flows > 0)
+		encoder_not_sent(&o->encoder, lane, tally);
+}
+
+void output_recycle(struct output *o, struct block *b)
+{
+	keep_spare(o, b);
+}
+
+void output_return(struct output *o, struct blocks *blocks)
+{
+	struct block *b;
+	while ((b = TAILQ_LAST(blocks, blocks)) != NULL) {
+		TAILQ_REMOVE(blocks, b, link);
+		end_carrying(o, b);
+		if (b->kind != BLOCK_FLOWS) {
+			keep_spare(o, b);
+			continue;
+		}
+		TAILQ_INSERT_HEAD(&o->ready, b, link);
+		o->ready_octets += b->batch.bytes.len;
+	}
+}
+
+void output_fail(struct output *o, int error)
+{
+	if (o->error == 0)
+		o->error = error;
+	output_progress(o);
+}
+
+void output_progress(struct output *o)
+{
+	if (o->on_progress != NULL)
+		o->on_progress(o->data);
+}
+
+/* ---- what was promised ------------------------------------------------------------------------ */
+
+bool output_up(const struct output *o)
+{
+	return o->sessions > 0;
 }
 
 bool output_full(const struct output *o)
@@ -235,17 +391,18 @@ bool output_full(const struct output *o)
 
 bool output_idle(const struct output *o)
 {
-	return o->open == NULL && o->submitted == 0;
+	return TAILQ_EMPTY(&o->open) && TAILQ_EMPTY(&o->ready) && o->carried == 0;
 }
 
-uint64_t output_position(const struct output *o)
+uint64_t output_taken(const struct output *o)
 {
-	return o->position;
+	return o->taken;
 }
 
-uint64_t output_written(const struct output *o)
+uint64_t output_delivered_flows(const struct output *o)
 {
-	return o->written;
+	const struct block *oldest = TAILQ_FIRST(&o->undelivered);
+	return oldest == NULL ? o->taken : oldest->first;
 }
 
 int output_error(const struct output *o)
@@ -261,33 +418,131 @@ uint64_t output_no_address(const struct output *o)
 unsigned output_hides(const struct output *o, const struct format *format)
 {
 	unsigned hidden = 0;
-	if (!o->encoder.class->needs_columns || !o->encoder.has_columns ||
-	    o->config.columns != NULL)
+	const struct encoder *e = &o->encoder;
+	bool named = e->settings.class->needs_columns || e->settings.aws_elements != 0;
+	if (!named || !e->has_columns || e->settings.columns != NULL)
 		return 0;
 	for (unsigned i = 0; i < format->count; i++)
-		hidden += !format_has(&o->encoder.columns, format_column_name(format, i));
+		hidden += !format_has(&e->columns, format_column_name(format, i));
 	return hidden;
 }
 
 const char *output_name(const struct output *o)
 {
-	return o->config.name;
-}
-
-void output_reopen(struct output *o)
-{
-	output_flush(o);
-	struct block *b = block_new(o, BLOCK_REOPEN, 0);
-	if (b != NULL)
-		submit(o, b);
+	return o->config->name;
 }
 
 void output_print_stats(const struct output *o, unsigned number, FILE *out)
 {
-	fprintf(out, "output%u_flows=%" PRIu64 "\n", number, o->flows);
-	fprintf(out, "output%u_no_address=%" PRIu64 "\n", number, o->no_address);
-	fprintf(out, "output%u_bytes=%" PRIu64 "\n", number, o->position);
-	fprintf(out, "output%u_bytes_written=%" PRIu64 "\n", number, o->written);
+	const struct {
+		const char *name;
+		uint64_t value;
+		bool network; /* only where it means something */
+	} rows[] = {
+		{ "flows", o->taken, false },
+		{ "no_address", o->no_address, false },
+		{ "up", o->up, true },
+		{ "sessions", o->sessions, true },
+		{ "flows_resent", o->resent, true },
+		{ "flows_lost", o->lost, true },
+		{ "bytes", o->bytes, false },
+		{ "bytes_written", o->bytes_delivered, false },
+	};
+	bool network = destination_is_network(&o->config->destination);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (network || !rows[i].network)
+			fprintf(out, "output%u_%s=%" PRIu64 "\n", number, rows[i].name,
+				rows[i].value);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------------ */
+
+static const struct transport_class *transport_of(const struct destination *d)
+{
+	switch (d->kind) {
+	case DESTINATION_TCP:
+		return &transport_stream;
+	case DESTINATION_UDP:
+		return &transport_datagrams;
+	default:
+		return &transport_writer;
+	}
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+	struct output *o = tick->data;
+	o->transport->class->kick(o->transport);
+	output_progress(o);
+}
+
+int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
+		output_progress_cb on_progress, void *data)
+{
+	struct output *new = calloc(1, sizeof(*new));
+	if (new == NULL)
+		return -ENOMEM;
+	new->config = config;
+	new->on_progress = on_progress;
+	new->data = data;
+	TAILQ_INIT(&new->open);
+	TAILQ_INIT(&new->ready);
+	TAILQ_INIT(&new->spare);
+	TAILQ_INIT(&new->undelivered);
+	encoder_init(&new->encoder, &config->encoder);
+	int error = transport_of(&config->destination)->open(&new->transport, new, loop);
+	if (error != 0) {
+		encoder_deinit(&new->encoder);
+		free(new);
+		return error;
+	}
+	uv_timer_init(loop, &new->tick);
+	new->tick.data = new;
+	*o = new;
+	return 0;
+}
+
+bool output_begin(struct output *o, const struct format *columns)
+{
+	if (o->begun)
+		return true;
+	if (!encoder_begin(&o->encoder, columns))
+		return false;
+	o->begun = true;
+	if (o->up)
+		encoder_new_session(&o->encoder);
+	uv_timer_start(&o->tick, on_tick, TICK_MS, TICK_MS);
+	o->transport->class->kick(o->transport);
+	return true;
+}
+
+void output_reopen(struct output *o)
+{
+	if (o->transport->class->reopen == NULL)
+		return;
+	struct block *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return;
+	b->output = o;
+	b->kind = BLOCK_REOPEN;
+	o->flushing = !TAILQ_EMPTY(&o->open);
+	o->transport->class->reopen(o->transport, b);
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+	struct output *o = handle->data;
+	blocks_free(&o->open);
+	blocks_free(&o->ready);
+	blocks_free(&o->spare);
+	encoder_deinit(&o->encoder);
+	free(o);
+}
+
+void output_closed(struct output *o)
+{
+	o->transport = NULL;
+	uv_close((uv_handle_t *)&o->tick, on_tick_closed);
 }
 
 void output_close(struct output **o, bool abort)
@@ -296,9 +551,9 @@ void output_close(struct output **o, bool abort)
 	*o = NULL;
 	if (old == NULL)
 		return;
-	output_flush(old);
-	writer_close(&old->writer, abort);
-	take_back_finished(old);
-	blocks_free(&old->spare);
-	uv_close((uv_handle_t *)&old->finished_async, on_closed);
+	/* Nobody is there to be told any more. */
+	old->on_progress = NULL;
+	uv_timer_stop(&old->tick);
+	old->flushing = !TAILQ_EMPTY(&old->open);
+	old->transport->class->close(old->transport, abort);
 }

@@ -2,57 +2,71 @@
 #ifndef VPCFLOWD_DELIVER_OUTPUT_H
 #define VPCFLOWD_DELIVER_OUTPUT_H
 
-#include <stdint.h>
+#include <stdio.h>
 #include <uv.h>
 
 #include "base/attributes.h"
 #include "deliver/block.h"
+#include "deliver/destination.h"
 #include "encode/encoder.h"
 
-/* What -o asked for. The texts live as long as the configuration. */
+/* What -o asked for, and what holds for all outputs. Lives as long as the output. */
 struct output_config {
 	char *name; /* as given, for log lines */
-	const struct encoder_class *class;
-	char *path;		      /* NULL: standard output */
-	const struct format *columns; /* NULL: not asked for */
-	bool wait_for_space;
+	struct destination destination;
+	struct encoder_settings encoder;
+	bool wait_for_space;	   /* files: a full disk is waited for */
+	uint64_t udp_rate;	   /* records a second, 0 for no limit */
+	uint64_t reconnect_max_ms; /* the longest pause between two tries */
 };
 
 /*
- * One output of one worker: an encoder, the block it fills, and what was promised of it.
+ * One output of one worker: an encoder, the blocks it fills, a transport that carries them away, and
+ * what was promised of them.
  *
- *   position   octets encoded since the start; a payload's flows are delivered once
- *   written >= the position after its last flow
+ *   taken      flows encoded since the start
+ *   delivered  of these, without a gap from the first: a payload is delivered once this has reached
+ *              taken as it was after its last flow
  *
- * All but output_finished() belongs to the worker's thread.
+ * Belongs to the worker's thread.
  */
 struct output;
 
-/* Something was written, or failed (output_error). */
+/* Something was delivered, failed (output_error), or came up (output_up). */
 typedef void (*output_progress_cb)(void *data);
 
-/* Opens the destination. The loop must run until output_close has called back. */
+/* Opens the destination, or begins to. The loop must run until the output is closed. */
 MUST_CHECK int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
 			   output_progress_cb on_progress, void *data);
 
+/* Whether its first session has begun: what was to be opened or connected is. */
+bool output_up(const struct output *o);
+
 /*
- * Decides the columns of an output that names them first, unless --fields did, and hands over its
- * preamble. Must come before the first flow; later calls do nothing. False without memory.
+ * Decides the columns of an output that names them first, unless --fields did. Must come before the
+ * first flow; later calls do nothing. False without memory.
  */
 MUST_CHECK bool output_begin(struct output *o, const struct format *columns);
 
 /* Encodes a flow, or counts it as no_address. False without memory. */
 MUST_CHECK bool output_flow(struct output *o, const struct flow *flow);
-/* Hands what was encoded to the writer. */
+/*
+ * A record that is not sent, as one that stands for flows that AWS lost itself (SKIPDATA): IPFIX
+ * tells collectors how many. False without memory.
+ */
+MUST_CHECK bool output_skipped(struct output *o, const struct flow *flow);
+/* Hands what was encoded to the transport. */
 void output_flush(struct output *o);
+/* No more is to come: hands over what else is to be told, too. */
+void output_last_call(struct output *o);
 /* Above the high mark, until below the low one: encode nothing more. */
 bool output_full(const struct output *o);
 
-/* Whether nothing is open and nothing with the writer. */
+/* Whether everything is delivered, headers and templates too. */
 bool output_idle(const struct output *o);
-uint64_t output_position(const struct output *o);
-uint64_t output_written(const struct output *o);
-/* 0, or why nothing more can be written. */
+uint64_t output_taken(const struct output *o);
+uint64_t output_delivered_flows(const struct output *o);
+/* 0, or why nothing more can be delivered. */
 int output_error(const struct output *o);
 /* Records that were left out. */
 uint64_t output_no_address(const struct output *o);
@@ -69,12 +83,9 @@ void output_reopen(struct output *o);
 void output_print_stats(const struct output *o, unsigned number, FILE *out);
 
 /*
- * Ends the output: what is encoded is written first, or given up with abort. Frees it once its
- * handle is closed, so the loop has to run once more.
+ * Ends the output: what is encoded is delivered first where that is only a matter of writing, or
+ * given up with abort. Frees it once its handles are closed, so the loop has to run on.
  */
 void output_close(struct output **o, bool abort);
-
-/* For the writer's thread: gives a block back, done or failed. */
-void output_finished(struct block *block);
 
 #endif

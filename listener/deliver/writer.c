@@ -1,57 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The only code that may block: one thread, one descriptor, a queue between it and the loops. The
- * queue is bounded by those who fill it (output_full). A preamble is kept, and written whenever the
- * file turns out to be empty: at the start, and after it was opened anew.
+ * A file or standard output, and the only code that may block: one thread, one descriptor, a queue
+ * between it and the loop. Blocks are written whole and in order; after an error nothing more is
+ * written. A header is kept, and written whenever the file turns out to be empty: at the start, and
+ * after it was opened anew.
  */
-#include "deliver/writer.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include "base/log.h"
-#include "deliver/output.h"
+#include "deliver/file.h"
+#include "deliver/transport.h"
 
-enum { FULL_DISK_PAUSE_MS = 500, ABORT_PAUSE_MS = 10 };
+enum {
+	FULL_DISK_PAUSE_MS = 500,
+	ABORT_PAUSE_MS = 10,
+	QUEUE_MOST =
+		4, /* blocks with the thread: what else is encoded meanwhile fills larger ones */
+};
 
 /* Interrupts a write(2) that would otherwise never return. */
 #define ABORT_SIGNAL SIGUSR2
 
 struct writer {
+	struct transport transport;
+	const struct output_config *config;
 	const char *path; /* NULL: standard output */
-	bool wait_for_space;
+	uv_async_t finished_async;
 	uv_thread_t thread;
 	uv_mutex_t mutex;
 	uv_cond_t wake;
-	struct blocks queue; /* guarded by mutex */
-	bool stop;	     /* guarded by mutex */
+	struct blocks queue;	/* guarded by mutex */
+	struct blocks finished; /* guarded by mutex */
+	bool stop;		/* guarded by mutex */
 	atomic_bool abort;
+	unsigned queued; /* blocks that are with the thread */
 
 	/* the thread's own */
 	int fd;
 	int error;
 	bool waiting; /* for space, and said so */
-	struct buf preamble;
+	struct buf header;
 };
 
 static const char *name_of(const struct writer *w)
 {
 	return w->path == NULL ? "standard output" : w->path;
-}
-
-static int open_path(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	return fd < 0 ? -errno : fd;
 }
 
 static bool is_full(int error)
@@ -83,17 +85,11 @@ static int write_some(struct writer *w, struct slice bytes, size_t *done)
 	return 0;
 }
 
-static off_t size_of(int fd)
-{
-	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
-}
-
 /* Cuts a regular file back to where a block began, so that no part of a record stays. */
 static bool cut_back(const struct writer *w, off_t size, size_t done)
 {
 	/* Only what is ours: nobody else has appended meanwhile. */
-	bool ours = w->path != NULL && size >= 0 && size_of(w->fd) == size + (off_t)done;
+	bool ours = w->path != NULL && size >= 0 && file_size(w->fd) == size + (off_t)done;
 	return ours && ftruncate(w->fd, size) == 0;
 }
 
@@ -111,14 +107,14 @@ static void say_waiting(struct writer *w, bool waiting, int error)
 static int write_block(struct writer *w, struct slice bytes)
 {
 	for (;;) {
-		off_t size = size_of(w->fd);
+		off_t size = file_size(w->fd);
 		size_t done;
 		int error = write_some(w, bytes, &done);
 		if (error == 0) {
 			say_waiting(w, false, 0);
 			return 0;
 		}
-		if (!is_full(error) || !w->wait_for_space)
+		if (!is_full(error) || !w->config->wait_for_space)
 			return error;
 		say_waiting(w, true, error);
 		if (!cut_back(w, size, done))
@@ -127,27 +123,20 @@ static int write_block(struct writer *w, struct slice bytes)
 	}
 }
 
-/* Whether the file at path begins with the preamble. */
-static bool begins_with_preamble(const struct writer *w)
+/* Whether what is to be written can stand in a file that has content; says why not. */
+static bool fits_file(const struct writer *w, int fd)
 {
-	struct slice preamble = buf_slice(&w->preamble);
-	char first[ENCODED_ROOM];
-	int fd = open(w->path, O_RDONLY | O_CLOEXEC);
-	/* Who may write there but not read knows what they do. */
-	if (fd < 0)
+	if (w->path == NULL || file_size(fd) <= 0)
 		return true;
-	ssize_t n = read(fd, first, preamble.len);
-	close(fd);
-	return n >= 0 && slice_equal(slice_of(first, (size_t)n), preamble);
-}
-
-/*
- * Not when appending to a file that has content: it begins with one already. With another one the
- * records to come would stand under the wrong columns.
- */
-static bool header_fits(const struct writer *w, int fd)
-{
-	if (w->path == NULL || w->preamble.len == 0 || size_of(fd) <= 0 || begins_with_preamble(w))
+	if (w->config->encoder.class->messages) {
+		if (file_mend_messages(w->path, fd) == 0)
+			return true;
+		log_error("output", "the file is something else than IPFIX; move it away file=%s",
+			  w->path);
+		return false;
+	}
+	/* Under another header the records to come would stand in the wrong columns. */
+	if (file_begins_with(w->path, buf_slice(&w->header)))
 		return true;
 	log_error("output",
 		  "the file begins with another header; move it away, or ask for the same columns "
@@ -156,25 +145,26 @@ static bool header_fits(const struct writer *w, int fd)
 	return false;
 }
 
-static int write_preamble(struct writer *w)
+/* Not when appending to a file that has content: it begins with one already. */
+static int write_header(struct writer *w)
 {
-	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size_of(w->fd) > 0;
+	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && file_size(w->fd) > 0;
 	if (!appending)
-		return write_block(w, buf_slice(&w->preamble));
-	return header_fits(w, w->fd) ? 0 : -EINVAL;
+		return write_block(w, buf_slice(&w->header));
+	return fits_file(w, w->fd) ? 0 : -EINVAL;
 }
 
 static int reopen(struct writer *w)
 {
 	if (w->path == NULL)
 		return 0;
-	int fd = open_path(w->path);
+	int fd = file_open(w->path);
 	if (fd < 0) {
 		log_error("output", "cannot reopen, still writing to the old file file=%s error=%s",
 			  w->path, uv_strerror(fd));
 		return 0;
 	}
-	if (!header_fits(w, fd)) {
+	if (!fits_file(w, fd)) {
 		log_error("output", "still writing to the old file file=%s", w->path);
 		close(fd);
 		return 0;
@@ -182,7 +172,7 @@ static int reopen(struct writer *w)
 	close(w->fd);
 	w->fd = fd;
 	log_info("output", "reopened file=%s", w->path);
-	return write_preamble(w);
+	return write_header(w);
 }
 
 static int do_block(struct writer *w, struct block *block)
@@ -190,13 +180,13 @@ static int do_block(struct writer *w, struct block *block)
 	switch (block->kind) {
 	case BLOCK_REOPEN:
 		return reopen(w);
-	case BLOCK_PREAMBLE:
-		buf_deinit(&w->preamble);
-		w->preamble = block->bytes;
-		buf_init(&block->bytes, block->bytes.max);
-		return write_preamble(w);
+	case BLOCK_HEADER:
+		buf_deinit(&w->header);
+		w->header = block->batch.bytes;
+		buf_init(&block->batch.bytes, block->batch.bytes.max);
+		return write_header(w);
 	default:
-		return write_block(w, buf_slice(&block->bytes));
+		return write_block(w, buf_slice(&block->batch.bytes));
 	}
 }
 
@@ -204,11 +194,21 @@ static int do_block(struct writer *w, struct block *block)
 static struct block *next_block(struct writer *w)
 {
 	uv_mutex_lock(&w->mutex);
-	while (w->queue.first == NULL && !w->stop)
+	while (TAILQ_EMPTY(&w->queue) && !w->stop)
 		uv_cond_wait(&w->wake, &w->mutex);
 	struct block *block = blocks_take(&w->queue);
 	uv_mutex_unlock(&w->mutex);
 	return block;
+}
+
+/* Back to the loop. */
+static void finish(struct writer *w, struct block *block)
+{
+	uv_mutex_lock(&w->mutex);
+	TAILQ_INSERT_TAIL(&w->finished, block, link);
+	/* Within the lock: once it is released the writer may be closed at any time. */
+	uv_async_send(&w->finished_async);
+	uv_mutex_unlock(&w->mutex);
 }
 
 static void run(void *arg)
@@ -219,7 +219,7 @@ static void run(void *arg)
 		if (w->error == 0)
 			w->error = do_block(w, block);
 		block->error = w->error;
-		output_finished(block);
+		finish(w, block);
 	}
 }
 
@@ -243,11 +243,88 @@ static int start_thread(struct writer *w)
 	return error;
 }
 
+/* ---- the loop's side --------------------------------------------------------------------------- */
+
+static struct writer *writer_of(struct transport *t)
+{
+	return CONTAINER_OF(t, struct writer, transport);
+}
+
+static void submit(struct writer *w, struct block *block)
+{
+	w->queued++;
+	uv_mutex_lock(&w->mutex);
+	TAILQ_INSERT_TAIL(&w->queue, block, link);
+	uv_cond_signal(&w->wake);
+	uv_mutex_unlock(&w->mutex);
+}
+
+/* Hands the thread up to so many blocks. */
+static void fill_queue(struct writer *w, unsigned most)
+{
+	struct block *block;
+	while (w->queued < most && (block = output_pull(w->transport.output)) != NULL)
+		submit(w, block);
+}
+
+static void writer_kick(struct transport *t)
+{
+	fill_queue(writer_of(t), QUEUE_MOST);
+}
+
+static void take_back(struct writer *w, struct block *block)
+{
+	struct output *o = w->transport.output;
+	w->queued--;
+	if (block->error != 0) {
+		struct blocks blocks = TAILQ_HEAD_INITIALIZER(blocks);
+		int error = block->error;
+		TAILQ_INSERT_TAIL(&blocks, block, link);
+		output_return(o, &blocks);
+		output_fail(o, error);
+		return;
+	}
+	output_delivered(o, block);
+	output_recycle(o, block);
+}
+
+static void take_back_finished(struct writer *w)
+{
+	struct blocks finished = TAILQ_HEAD_INITIALIZER(finished);
+	struct block *block;
+	uv_mutex_lock(&w->mutex);
+	TAILQ_CONCAT(&finished, &w->finished, link);
+	uv_mutex_unlock(&w->mutex);
+	while ((block = blocks_take(&finished)) != NULL)
+		take_back(w, block);
+}
+
+static void on_finished(uv_async_t *async)
+{
+	struct writer *w = async->data;
+	take_back_finished(w);
+	fill_queue(w, QUEUE_MOST);
+	output_progress(w->transport.output);
+}
+
+/*
+ * All that was encoded goes to the old file first, and the new one begins with what a session begins
+ * with: for IPFIX its templates, for text the header, which the thread has.
+ */
+static void writer_reopen(struct transport *t, struct block *reopen)
+{
+	struct writer *w = writer_of(t);
+	fill_queue(w, UINT_MAX);
+	submit(w, reopen);
+	if (w->config->encoder.class->messages)
+		output_session(t->output);
+}
+
 static void release(struct writer *w)
 {
 	if (w->path != NULL && w->fd >= 0)
 		close(w->fd);
-	buf_deinit(&w->preamble);
+	buf_deinit(&w->header);
 	free(w);
 }
 
@@ -262,38 +339,70 @@ static int init_locks(struct writer *w)
 	return error;
 }
 
-int writer_open(struct writer **w, const char *path, bool wait_for_space)
+static void destroy_locks(struct writer *w)
 {
-	struct writer *new = calloc(1, sizeof(*new));
-	if (new == NULL)
-		return -ENOMEM;
-	new->path = path;
-	new->wait_for_space = wait_for_space;
-	blocks_init(&new->queue);
-	buf_init(&new->preamble, 0);
-	new->fd = path == NULL ? STDOUT_FILENO : open_path(path);
-	int error = new->fd < 0 ? new->fd : init_locks(new);
-	if (error != 0) {
-		release(new);
-		return error;
-	}
-	error = start_thread(new);
-	if (error != 0) {
-		uv_cond_destroy(&new->wake);
-		uv_mutex_destroy(&new->mutex);
-		release(new);
-		return error;
-	}
-	*w = new;
-	return 0;
+	uv_cond_destroy(&w->wake);
+	uv_mutex_destroy(&w->mutex);
 }
 
-void writer_submit(struct writer *w, struct block *block)
+/* Opens the descriptor; a file of messages that is none is refused here already. */
+static int open_descriptor(struct writer *w)
 {
-	uv_mutex_lock(&w->mutex);
-	blocks_put(&w->queue, block);
-	uv_cond_signal(&w->wake);
-	uv_mutex_unlock(&w->mutex);
+	w->fd = w->path == NULL ? STDOUT_FILENO : file_open(w->path);
+	if (w->fd < 0)
+		return w->fd;
+	return w->config->encoder.class->messages && !fits_file(w, w->fd) ? -EINVAL : 0;
+}
+
+static void on_never_started(uv_handle_t *handle)
+{
+	struct writer *w = handle->data;
+	destroy_locks(w);
+	release(w);
+}
+
+static struct writer *writer_new(struct output *o)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return NULL;
+	w->transport = (struct transport){ .class = &transport_writer, .output = o };
+	w->config = output_config_of(o);
+	bool file = w->config->destination.kind == DESTINATION_FILE;
+	w->path = file ? w->config->destination.path : NULL;
+	w->finished_async.data = w;
+	TAILQ_INIT(&w->queue);
+	TAILQ_INIT(&w->finished);
+	buf_init(&w->header, 0);
+	return w;
+}
+
+static int writer_open(struct transport **t, struct output *o, uv_loop_t *loop)
+{
+	struct writer *w = writer_new(o);
+	if (w == NULL)
+		return -ENOMEM;
+	int error = open_descriptor(w);
+	if (error == 0)
+		error = init_locks(w);
+	if (error != 0) {
+		release(w);
+		return error;
+	}
+	error = uv_async_init(loop, &w->finished_async, on_finished);
+	if (error != 0) {
+		destroy_locks(w);
+		release(w);
+		return error;
+	}
+	error = start_thread(w);
+	if (error != 0) {
+		uv_close((uv_handle_t *)&w->finished_async, on_never_started);
+		return error;
+	}
+	*t = &w->transport;
+	output_session(o);
+	return 0;
 }
 
 /* Interrupts the thread until it has noticed: a signal may come just before it blocks. */
@@ -310,21 +419,35 @@ static void interrupt(struct writer *w)
 	} while (pthread_timedjoin_np(w->thread, NULL, &until) == ETIMEDOUT);
 }
 
-void writer_close(struct writer **w, bool abort)
+static void on_closed(uv_handle_t *handle)
 {
-	struct writer *old = *w;
-	if (old == NULL)
-		return;
-	uv_mutex_lock(&old->mutex);
-	old->stop = true;
-	uv_cond_signal(&old->wake);
-	uv_mutex_unlock(&old->mutex);
-	if (abort)
-		interrupt(old);
-	else
-		uv_thread_join(&old->thread);
-	uv_cond_destroy(&old->wake);
-	uv_mutex_destroy(&old->mutex);
-	release(old);
-	*w = NULL;
+	struct writer *w = handle->data;
+	struct output *o = w->transport.output;
+	destroy_locks(w);
+	release(w);
+	output_closed(o);
 }
+
+static void writer_close(struct transport *t, bool abort)
+{
+	struct writer *w = writer_of(t);
+	if (!abort)
+		fill_queue(w, UINT_MAX);
+	uv_mutex_lock(&w->mutex);
+	w->stop = true;
+	uv_cond_signal(&w->wake);
+	uv_mutex_unlock(&w->mutex);
+	if (abort)
+		interrupt(w);
+	else
+		uv_thread_join(&w->thread);
+	take_back_finished(w);
+	uv_close((uv_handle_t *)&w->finished_async, on_closed);
+}
+
+const struct transport_class transport_writer = {
+	.open = writer_open,
+	.kick = writer_kick,
+	.reopen = writer_reopen,
+	.close = writer_close,
+};

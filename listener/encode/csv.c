@@ -5,7 +5,7 @@
  */
 #include "encode/encoder.h"
 
-static void csv_preamble(const struct encoder *e, struct buf *out)
+static void csv_header(const struct encoder *e, struct buf *out)
 {
 	for (unsigned i = 0; i < e->columns.count; i++) {
 		if (i > 0)
@@ -52,6 +52,6 @@ const struct encoder_class encoder_csv = {
 	.what = "CSV with a header of AWS's field names",
 	.takes_columns = true,
 	.needs_columns = true,
-	.preamble = csv_preamble,
+	.header = csv_header,
 	.flow = csv_flow,
 };

@@ -6,24 +6,58 @@
  */
 #include "encode/elements.h"
 
-struct slice element_name(enum element element)
-{
-	static const struct slice names[] = {
-#define X(code, name, number, octets, type) [ELEMENT_##code] = { (name), sizeof(name) - 1 },
-		ELEMENTS(X)
+const struct element_info element_info[ELEMENT_COUNT] = {
+#define X(code, name, number, octets, type, records)                                               \
+	[ELEMENT_##code] = { { (name), sizeof(name) - 1 }, (number), (octets), ELEMENT_##type },
+	ELEMENTS(X)
 #undef X
-	};
-	return names[element];
-}
+};
 
-enum element_type element_type(enum element element)
-{
-	static const enum element_type types[] = {
-#define X(code, name, number, octets, type) [ELEMENT_##code] = ELEMENT_##type,
-		ELEMENTS(X)
+/* Which records have an element: those whose bits under the mask are these. */
+static const struct {
+	unsigned mask;
+	unsigned bits;
+} records[ELEMENT_COUNT] = {
+#define RECORDS_ALL                                                                                \
+	{                                                                                          \
+		0, 0                                                                               \
+	}
+#define RECORDS_V4                                                                                 \
+	{                                                                                          \
+		VARIANT_V6, 0                                                                      \
+	}
+#define RECORDS_V6                                                                                 \
+	{                                                                                          \
+		VARIANT_V6, VARIANT_V6                                                             \
+	}
+#define RECORDS_DIRECTION                                                                          \
+	{                                                                                          \
+		VARIANT_DIRECTION, VARIANT_DIRECTION                                               \
+	}
+#define RECORDS_EXPORTER_V4                                                                        \
+	{                                                                                          \
+		VARIANT_EXPORTER_V6, 0                                                             \
+	}
+#define RECORDS_EXPORTER_V6                                                                        \
+	{                                                                                          \
+		VARIANT_EXPORTER_V6, VARIANT_EXPORTER_V6                                           \
+	}
+#define RECORDS_VIEW_V4                                                                            \
+	{                                                                                          \
+		VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW                                            \
+	}
+#define RECORDS_VIEW_V6                                                                            \
+	{                                                                                          \
+		VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW | VARIANT_V6                               \
+	}
+#define X(code, name, number, octets, type, records) [ELEMENT_##code] = RECORDS_##records,
+	ELEMENTS(X)
 #undef X
-	};
-	return types[element];
+};
+
+bool element_in(enum element element, unsigned variant)
+{
+	return (variant & records[element].mask) == records[element].bits;
 }
 
 static bool text_is(const struct flow *flow, enum field field, const char *text)
@@ -32,55 +66,84 @@ static bool text_is(const struct flow *flow, enum field field, const char *text)
 	return v != NULL && slice_equal(v->text, slice_text(text));
 }
 
-static bool number(const struct flow *flow, enum field field, struct element_value *v)
+static uint64_t number(const struct flow *flow, enum field field)
 {
 	const struct value *value = flow_value(flow, field);
-	v->number = value == NULL ? 0 : value->number;
-	return true;
+	return value == NULL ? 0 : value->number;
 }
 
-static bool milliseconds(const struct flow *flow, enum field field, struct element_value *v)
+static uint64_t by_action(const struct flow *flow, uint64_t accept, uint64_t reject)
 {
-	number(flow, field, v);
-	v->number = time_milliseconds(v->number);
-	return true;
+	if (text_is(flow, FIELD_ACTION, "ACCEPT"))
+		return accept;
+	return text_is(flow, FIELD_ACTION, "REJECT") ? reject : 0;
 }
 
-static bool address(const struct flow *flow, enum field field, unsigned version,
-		    struct element_value *v)
+static bool leaves(const struct flow *flow)
 {
-	const struct value *value = flow_value(flow, field);
-	if (value == NULL || value->address.version != version)
+	return text_is(flow, FIELD_FLOW_DIRECTION, "egress");
+}
+
+/* ---- addresses ------------------------------------------------------------------------------ */
+
+/* The address in the packets where the record has it, else what the interface saw. */
+static const struct value *packet_address(const struct flow *flow, enum field packet,
+					  enum field interface)
+{
+	const struct value *v = flow_value(flow, packet);
+	return v != NULL ? v : flow_value(flow, interface);
+}
+
+static bool same_address(const struct address *a, const struct address *b)
+{
+	return memcmp(a->octets, b->octets, a->version == 4 ? 4 : 16) == 0;
+}
+
+/* Whether the packets had other addresses, of the same family. */
+static bool view_differs(const struct flow *flow)
+{
+	const struct address *src = &flow_value(flow, FIELD_SRCADDR)->address;
+	const struct address *dst = &flow_value(flow, FIELD_DSTADDR)->address;
+	const struct address *pkt_src =
+		&packet_address(flow, FIELD_PKT_SRCADDR, FIELD_SRCADDR)->address;
+	const struct address *pkt_dst =
+		&packet_address(flow, FIELD_PKT_DSTADDR, FIELD_DSTADDR)->address;
+	if (pkt_src->version != src->version || pkt_dst->version != src->version)
 		return false;
+	return !same_address(src, pkt_src) || !same_address(dst, pkt_dst);
+}
+
+unsigned element_variant(const struct flow *flow, bool packet_addresses)
+{
+	unsigned variant = 0;
+	if (flow_value(flow, FIELD_SRCADDR)->address.version == 6)
+		variant |= VARIANT_V6;
+	if (flow->source->address.version == 6)
+		variant |= VARIANT_EXPORTER_V6;
+	if (leaves(flow) || text_is(flow, FIELD_FLOW_DIRECTION, "ingress"))
+		variant |= VARIANT_DIRECTION;
+	if (packet_addresses && view_differs(flow))
+		variant |= VARIANT_VIEW;
+	return variant;
+}
+
+static void address(const struct value *value, struct element_value *v)
+{
 	v->address = &value->address;
 	v->text = value->text;
-	return true;
 }
 
-static bool exporter(const struct flow *flow, unsigned version, struct element_value *v)
+static void main_address(const struct flow *flow, enum field packet, enum field interface,
+			 unsigned variant, struct element_value *v)
 {
-	v->address = &flow->source->address;
-	v->text = slice_text(flow->source->exporter);
-	return v->address->version == version;
+	address(variant & VARIANT_VIEW ? packet_address(flow, packet, interface)
+				       : flow_value(flow, interface),
+		v);
 }
 
-static bool by_action(const struct flow *flow, uint64_t accept, uint64_t reject,
-		      struct element_value *v)
-{
-	v->number = text_is(flow, FIELD_ACTION, "ACCEPT")   ? accept
-		    : text_is(flow, FIELD_ACTION, "REJECT") ? reject
-							    : 0;
-	return true;
-}
+/* ---- interfaces ----------------------------------------------------------------------------- */
 
-static bool direction(const struct flow *flow, struct element_value *v)
-{
-	v->number = text_is(flow, FIELD_FLOW_DIRECTION, "egress");
-	return v->number == 1 || text_is(flow, FIELD_FLOW_DIRECTION, "ingress");
-}
-
-/* The last eight hex digits of an id; 1 without an id or when they are all zero. */
-static uint32_t interface_number(struct slice id)
+uint32_t element_interface(struct slice id)
 {
 	enum { DIGITS = 8 };
 	uint32_t n = 0;
@@ -100,62 +163,88 @@ static uint32_t interface_number(struct slice id)
 	return n == 0 ? 1 : n;
 }
 
-/* The interface stands on the side it was observed on: egress, or ingress when unknown. */
-static bool interface(const struct flow *flow, bool egress, struct element_value *v)
+struct slice element_interface_id(const struct flow *flow)
 {
 	const struct value *id = flow_value(flow, FIELD_INTERFACE_ID);
 	if (id == NULL)
 		id = flow_value(flow, FIELD_TGW_ATTACHMENT_ID);
-	bool leaves = text_is(flow, FIELD_FLOW_DIRECTION, "egress");
-	v->number = leaves == egress ? interface_number(id == NULL ? SLICE_NONE : id->text) : 0;
-	return true;
+	return id == NULL ? SLICE_NONE : id->text;
 }
 
-bool element_of(const struct flow *flow, enum element element, struct element_value *v)
+/* The interface stands on the side it was observed on: egress, or ingress when unknown. */
+static uint64_t interface(const struct flow *flow, bool egress)
+{
+	return leaves(flow) == egress ? element_interface(element_interface_id(flow)) : 0;
+}
+
+/* ---- every element -------------------------------------------------------------------------- */
+
+void element_of(const struct flow *flow, enum element element, unsigned variant,
+		struct element_value *v)
 {
 	switch (element) {
 	case ELEMENT_SOURCE_IPV4:
-		return address(flow, FIELD_SRCADDR, 4, v);
-	case ELEMENT_DESTINATION_IPV4:
-		return address(flow, FIELD_DSTADDR, 4, v);
 	case ELEMENT_SOURCE_IPV6:
-		return address(flow, FIELD_SRCADDR, 6, v);
+		main_address(flow, FIELD_PKT_SRCADDR, FIELD_SRCADDR, variant, v);
+		return;
+	case ELEMENT_DESTINATION_IPV4:
 	case ELEMENT_DESTINATION_IPV6:
-		return address(flow, FIELD_DSTADDR, 6, v);
+		main_address(flow, FIELD_PKT_DSTADDR, FIELD_DSTADDR, variant, v);
+		return;
+	case ELEMENT_VIEW_SOURCE_IPV4:
+	case ELEMENT_VIEW_SOURCE_IPV6:
+		address(flow_value(flow, FIELD_SRCADDR), v);
+		return;
+	case ELEMENT_VIEW_DESTINATION_IPV4:
+	case ELEMENT_VIEW_DESTINATION_IPV6:
+		address(flow_value(flow, FIELD_DSTADDR), v);
+		return;
+	case ELEMENT_EXPORTER_IPV4:
+	case ELEMENT_EXPORTER_IPV6:
+		v->address = &flow->source->address;
+		v->text = slice_text(flow->source->exporter);
+		return;
 	case ELEMENT_SOURCE_PORT:
-		return number(flow, FIELD_SRCPORT, v);
+		v->number = number(flow, FIELD_SRCPORT);
+		return;
 	case ELEMENT_DESTINATION_PORT:
-		return number(flow, FIELD_DSTPORT, v);
+		v->number = number(flow, FIELD_DSTPORT);
+		return;
 	case ELEMENT_PROTOCOL:
-		return number(flow, FIELD_PROTOCOL, v);
+		v->number = number(flow, FIELD_PROTOCOL);
+		return;
 	case ELEMENT_PACKETS:
-		return number(flow, FIELD_PACKETS, v);
+		v->number = number(flow, FIELD_PACKETS);
+		return;
 	case ELEMENT_OCTETS:
-		return number(flow, FIELD_BYTES, v);
+		v->number = number(flow, FIELD_BYTES);
+		return;
 	case ELEMENT_START:
-		return milliseconds(flow, FIELD_START, v);
+		v->number = time_milliseconds(number(flow, FIELD_START));
+		return;
 	case ELEMENT_END:
-		return milliseconds(flow, FIELD_END, v);
+		v->number = time_milliseconds(number(flow, FIELD_END));
+		return;
 	case ELEMENT_TCP_CONTROL_BITS:
 		/* One octet (elements.h): the bits above are not TCP's eight flags. */
-		number(flow, FIELD_TCP_FLAGS, v);
-		v->number &= UINT8_MAX;
-		return true;
+		v->number = number(flow, FIELD_TCP_FLAGS) & UINT8_MAX;
+		return;
 	case ELEMENT_FORWARDING_STATUS:
-		return by_action(flow, 64, 130, v);
+		v->number = by_action(flow, 64, 130);
+		return;
 	case ELEMENT_FIREWALL_EVENT:
-		return by_action(flow, 1, 3, v);
+		v->number = by_action(flow, 1, 3);
+		return;
 	case ELEMENT_DIRECTION:
-		return direction(flow, v);
+		v->number = leaves(flow);
+		return;
 	case ELEMENT_INGRESS_INTERFACE:
-		return interface(flow, false, v);
+		v->number = interface(flow, false);
+		return;
 	case ELEMENT_EGRESS_INTERFACE:
-		return interface(flow, true, v);
-	case ELEMENT_EXPORTER_IPV4:
-		return exporter(flow, 4, v);
-	case ELEMENT_EXPORTER_IPV6:
-		return exporter(flow, 6, v);
+		v->number = interface(flow, true);
+		return;
 	default:
-		return false;
+		return;
 	}
 }

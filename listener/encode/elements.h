@@ -5,33 +5,49 @@
 #include "flow/flow.h"
 
 /*
- * The IPFIX information elements of a flow: code, IANA name, element number, octets, type. Source:
- * IANA's registry "IP Flow Information Export (IPFIX) Entities". Every IPFIX output is made from
- * this table.
+ * The IPFIX information elements of a flow: code, IANA name, element number, octets, type, and which
+ * records have it. Source: IANA's registry "IP Flow Information Export (IPFIX) Entities". Every IPFIX
+ * output is made from this table, in its order.
+ *
+ * Records differ in the elements they have, and each combination is a template of its own: a bit says
+ * which of two (or whether) a record has. An element of ADDRESS_4 and ADDRESS_6 is one octet string.
  */
+enum variant {
+	VARIANT_V6 = 1,		 /* addresses are IPv6 */
+	VARIANT_EXPORTER_V6 = 2, /* the exporter's is IPv6 */
+	VARIANT_DIRECTION = 4,	 /* the direction is known: its absence is not ingress */
+	VARIANT_VIEW = 8,	 /* the interface saw other addresses than the packets had */
+	VARIANT_COUNT = 16
+};
+
 #define ELEMENTS(X)                                                                                \
-	X(SOURCE_IPV4, "sourceIPv4Address", 8, 4, ADDRESS)                                         \
-	X(DESTINATION_IPV4, "destinationIPv4Address", 12, 4, ADDRESS)                              \
-	X(SOURCE_IPV6, "sourceIPv6Address", 27, 16, ADDRESS)                                       \
-	X(DESTINATION_IPV6, "destinationIPv6Address", 28, 16, ADDRESS)                             \
-	X(SOURCE_PORT, "sourceTransportPort", 7, 2, NUMBER)                                        \
-	X(DESTINATION_PORT, "destinationTransportPort", 11, 2, NUMBER)                             \
-	X(PROTOCOL, "protocolIdentifier", 4, 1, NUMBER)                                            \
-	X(PACKETS, "packetDeltaCount", 2, 8, NUMBER)                                               \
-	X(OCTETS, "octetDeltaCount", 1, 8, NUMBER)                                                 \
-	X(START, "flowStartMilliseconds", 152, 8, NUMBER)                                          \
-	X(END, "flowEndMilliseconds", 153, 8, NUMBER)                                              \
-	X(TCP_CONTROL_BITS, "tcpControlBits", 6, 1, NUMBER)                                        \
-	X(FORWARDING_STATUS, "forwardingStatus", 89, 1, NUMBER)                                    \
-	X(FIREWALL_EVENT, "firewallEvent", 233, 1, NUMBER)                                         \
-	X(DIRECTION, "flowDirection", 61, 1, NUMBER)                                               \
-	X(INGRESS_INTERFACE, "ingressInterface", 10, 4, NUMBER)                                    \
-	X(EGRESS_INTERFACE, "egressInterface", 14, 4, NUMBER)                                      \
-	X(EXPORTER_IPV4, "exporterIPv4Address", 130, 4, ADDRESS)                                   \
-	X(EXPORTER_IPV6, "exporterIPv6Address", 131, 16, ADDRESS)
+	X(SOURCE_IPV4, "sourceIPv4Address", 8, 4, ADDRESS, V4)                                     \
+	X(DESTINATION_IPV4, "destinationIPv4Address", 12, 4, ADDRESS, V4)                          \
+	X(SOURCE_IPV6, "sourceIPv6Address", 27, 16, ADDRESS, V6)                                   \
+	X(DESTINATION_IPV6, "destinationIPv6Address", 28, 16, ADDRESS, V6)                         \
+	X(SOURCE_PORT, "sourceTransportPort", 7, 2, NUMBER, ALL)                                   \
+	X(DESTINATION_PORT, "destinationTransportPort", 11, 2, NUMBER, ALL)                        \
+	X(PROTOCOL, "protocolIdentifier", 4, 1, NUMBER, ALL)                                       \
+	X(PACKETS, "packetDeltaCount", 2, 8, NUMBER, ALL)                                          \
+	X(OCTETS, "octetDeltaCount", 1, 8, NUMBER, ALL)                                            \
+	X(START, "flowStartMilliseconds", 152, 8, NUMBER, ALL)                                     \
+	X(END, "flowEndMilliseconds", 153, 8, NUMBER, ALL)                                         \
+	X(TCP_CONTROL_BITS, "tcpControlBits", 6, 1, NUMBER, ALL)                                   \
+	X(FORWARDING_STATUS, "forwardingStatus", 89, 1, NUMBER, ALL)                               \
+	X(FIREWALL_EVENT, "firewallEvent", 233, 1, NUMBER, ALL)                                    \
+	X(DIRECTION, "flowDirection", 61, 1, NUMBER, DIRECTION)                                    \
+	X(INGRESS_INTERFACE, "ingressInterface", 10, 4, NUMBER, ALL)                               \
+	X(EGRESS_INTERFACE, "egressInterface", 14, 4, NUMBER, ALL)                                 \
+	X(EXPORTER_IPV4, "exporterIPv4Address", 130, 4, ADDRESS, EXPORTER_V4)                      \
+	X(EXPORTER_IPV6, "exporterIPv6Address", 131, 16, ADDRESS, EXPORTER_V6)                     \
+	/* only with --packet-addresses: what the interface saw, where the packets differ */       \
+	X(VIEW_SOURCE_IPV4, "postNATSourceIPv4Address", 225, 4, ADDRESS, VIEW_V4)                  \
+	X(VIEW_DESTINATION_IPV4, "postNATDestinationIPv4Address", 226, 4, ADDRESS, VIEW_V4)        \
+	X(VIEW_SOURCE_IPV6, "postNATSourceIPv6Address", 281, 16, ADDRESS, VIEW_V6)                 \
+	X(VIEW_DESTINATION_IPV6, "postNATDestinationIPv6Address", 282, 16, ADDRESS, VIEW_V6)
 
 enum element {
-#define X(code, name, number, octets, type) ELEMENT_##code,
+#define X(code, name, number, octets, type, records) ELEMENT_##code,
 	ELEMENTS(X)
 #undef X
 		ELEMENT_COUNT
@@ -39,8 +55,14 @@ enum element {
 
 enum element_type { ELEMENT_NUMBER, ELEMENT_ADDRESS };
 
-struct slice element_name(enum element element);
-enum element_type element_type(enum element element);
+struct element_info {
+	struct slice name;
+	uint16_t number;
+	uint8_t octets; /* on the wire */
+	enum element_type type;
+};
+
+extern const struct element_info element_info[ELEMENT_COUNT];
 
 /* An element of a flow, of its type: a number, or an address with its text. */
 struct element_value {
@@ -50,10 +72,23 @@ struct element_value {
 };
 
 /*
- * What a flow has for an element. False when it has none: the other address family, or a direction
- * that is not known (which is not ingress). Ports, protocol, counters, flags and times that the
- * record lacks are 0. The flow must have both addresses, of one family.
+ * Which elements the record of a flow has. packet_addresses: the addresses in the packets
+ * (pkt-srcaddr, pkt-dstaddr) come first, and what the interface saw stands beside them where it
+ * differs. The flow must have both addresses, of one family.
  */
-bool element_of(const struct flow *flow, enum element element, struct element_value *v);
+unsigned element_variant(const struct flow *flow, bool packet_addresses);
+bool element_in(enum element element, unsigned variant);
+
+/*
+ * What a flow has for an element that is in its variant. Ports, protocol, counters, flags and times
+ * that the record lacks are 0.
+ */
+void element_of(const struct flow *flow, enum element element, unsigned variant,
+		struct element_value *v);
+
+/* The number that stands for an interface: the last eight hex digits of its id, else 1. */
+uint32_t element_interface(struct slice id);
+/* The id of the interface that a flow was observed on; empty when it does not say. */
+struct slice element_interface_id(const struct flow *flow);
 
 #endif

@@ -2,8 +2,14 @@
 /* The table of output formats, and what the text encoders share. */
 #include "encode/encoder.h"
 
+#include "encode/ipfix.h"
+
+enum {
+	TEXT_BATCH = 256 * 1024
+}; /* a few times what a pipe holds, and fits the second-level cache */
+
 const struct encoder_class *const encoder_classes[] = {
-	&encoder_ftsq, &encoder_csv, &encoder_json, &encoder_ipfix_csv, NULL,
+	&encoder_ftsq, &encoder_csv, &encoder_json, &encoder_ipfix_csv, &encoder_ipfix, NULL,
 };
 
 const struct encoder_class *encoder_class_by_name(struct slice name)
@@ -14,31 +20,114 @@ const struct encoder_class *encoder_class_by_name(struct slice name)
 	return NULL;
 }
 
-void encoder_init(struct encoder *e, const struct encoder_class *class,
-		  const struct format *columns)
+void encoder_init(struct encoder *e, const struct encoder_settings *settings)
 {
-	e->class = class;
-	e->has_columns = false;
-	if (columns != NULL)
-		encoder_choose_columns(e, columns);
+	e->settings = *settings;
+	e->has_columns = settings->columns != NULL;
+	if (e->has_columns)
+		e->columns = *settings->columns;
+	e->header_due = false;
+	e->ipfix = NULL;
 }
 
-void encoder_choose_columns(struct encoder *e, const struct format *columns)
+void encoder_deinit(struct encoder *e)
 {
-	if (e->has_columns)
-		return;
-	e->columns = *columns;
-	e->has_columns = true;
+	ipfix_free(&e->ipfix);
+}
+
+bool encoder_needs_columns(const struct encoder *e)
+{
+	bool named = e->settings.class->needs_columns || e->settings.aws_elements != 0;
+	return named && !e->has_columns;
+}
+
+bool encoder_begin(struct encoder *e, const struct format *columns)
+{
+	if (encoder_needs_columns(e)) {
+		e->columns = *columns;
+		e->has_columns = true;
+	}
+	if (!e->settings.class->messages)
+		return true;
+	e->ipfix = ipfix_new(&e->settings, &e->columns);
+	return e->ipfix != NULL;
 }
 
 bool encoder_takes(const struct encoder *e, const struct flow *flow)
 {
-	if (!e->class->needs_addresses)
+	if (!e->settings.class->needs_addresses)
 		return true;
 	const struct value *src = flow_value(flow, FIELD_SRCADDR);
 	const struct value *dst = flow_value(flow, FIELD_DSTADDR);
 	return src != NULL && dst != NULL && src->address.version == dst->address.version;
 }
+
+/* ---- batches and sessions: text is simple, IPFIX is not --------------------------------------- */
+
+unsigned encoder_lane(struct encoder *e, const struct flow *flow)
+{
+	return e->ipfix == NULL ? 0 : ipfix_domain(e->ipfix, flow);
+}
+
+size_t encoder_batch_size(const struct encoder *e)
+{
+	return e->settings.class->messages ? e->settings.message_size : TEXT_BATCH;
+}
+
+bool encoder_add(struct encoder *e, const struct flow *flow, struct batch *b)
+{
+	if (e->ipfix != NULL)
+		return ipfix_add(e->ipfix, flow, b);
+	if (b->bytes.max - b->bytes.len < ENCODED_ROOM)
+		return false;
+	e->settings.class->flow(e, flow, &b->bytes);
+	b->records++;
+	return true;
+}
+
+void encoder_not_sent(struct encoder *e, unsigned lane, const struct tally *tally)
+{
+	if (e->ipfix != NULL)
+		ipfix_not_sent(e->ipfix, lane, tally);
+}
+
+void encoder_new_session(struct encoder *e)
+{
+	e->header_due = e->settings.class->header != NULL;
+	if (e->ipfix != NULL)
+		ipfix_new_session(e->ipfix);
+}
+
+void encoder_repeat(struct encoder *e)
+{
+	if (e->ipfix != NULL)
+		ipfix_repeat(e->ipfix);
+}
+
+void encoder_last_call(struct encoder *e)
+{
+	if (e->ipfix != NULL)
+		ipfix_last_call(e->ipfix);
+}
+
+enum step encoder_ahead(struct encoder *e, unsigned lane, uint64_t now_ms, struct batch *b)
+{
+	if (e->ipfix != NULL)
+		return ipfix_ahead(e->ipfix, lane, now_ms, b);
+	if (!e->header_due)
+		return STEP_MORE;
+	e->header_due = false;
+	e->settings.class->header(e, &b->bytes);
+	return STEP_OK;
+}
+
+void encoder_stamp(struct encoder *e, struct batch *b)
+{
+	if (e->ipfix != NULL)
+		ipfix_stamp(e->ipfix, b);
+}
+
+/* ---- what the text formats share ------------------------------------------------------------- */
 
 static const struct value *value_by_name(const struct flow *flow, struct slice name)
 {

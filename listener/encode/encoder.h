@@ -2,47 +2,104 @@
 #ifndef VPCFLOWD_ENCODE_ENCODER_H
 #define VPCFLOWD_ENCODE_ENCODER_H
 
-#include "base/buf.h"
 #include "base/limits.h"
+#include "encode/batch.h"
 #include "flow/flow.h"
 
-/*
- * One output format: flows in, octets out. A record is encoded as a whole or not at all.
- */
-struct encoder {
-	const struct encoder_class *class;
-	/* csv and json: the columns asked for by --fields, or chosen by the first use. */
-	struct format columns;
-	bool has_columns;
-};
+struct encoder;
 
+/*
+ * One output format: flows in, batches of octets out. A record is encoded as a whole or not at all.
+ *
+ *   encoder_lane ─▶ encoder_add … encoder_add ─▶ encoder_ahead … ─▶ encoder_stamp ─▶ sent
+ *                   one batch fills up           what has to be      the batch gets its
+ *                                                sent before it      place in the session
+ *
+ * A batch is filled without regard to the session it will be sent in, so what a broken session has
+ * not delivered is stamped again in the next. A session is a file, a TCP connection, or all
+ * datagrams to a collector (RFC 7011 section 2, "Transport Session").
+ */
 struct encoder_class {
 	const char *name;
 	const char *what;     /* for --help */
 	bool needs_addresses; /* a record without two addresses of one family has no place in it */
 	bool takes_columns;   /* shows the columns of --fields */
-	bool needs_columns;   /* its preamble names the columns */
-	/* What a new file or session begins with: at most ENCODED_ROOM octets. May be NULL. */
-	void (*preamble)(const struct encoder *e, struct buf *out);
-	/* One record: at most ENCODED_ROOM octets, for which there is room. */
+	bool needs_columns;   /* its header names the columns */
+	bool messages;	      /* IPFIX: the functions below are not used */
+	/* What a file or session of text begins with: at most ENCODED_ROOM octets. May be NULL. */
+	void (*header)(const struct encoder *e, struct buf *out);
+	/* One record of text: at most ENCODED_ROOM octets, for which there is room. */
 	void (*flow)(const struct encoder *e, const struct flow *flow, struct buf *out);
 };
 
 /* Each octet of a line may need another to escape it; each column has its name and punctuation. */
 enum { ENCODED_ROOM = 2 * LINE_LIMIT + COLUMN_LIMIT * (COLUMN_NAME_LIMIT + 32) };
 
+/* What the options say. The columns live as long as the encoder. */
+struct encoder_settings {
+	const struct encoder_class *class;
+	/* --fields; NULL: encoder_begin decides, or every record names its own. */
+	const struct format *columns;
+	bool packet_addresses;	   /* --packet-addresses */
+	uint32_t aws_elements;	   /* --aws-elements: an enterprise number, 0 for none */
+	size_t message_size;	   /* most octets of an IPFIX Message */
+	bool datagrams;		   /* templates are sent again and again */
+	uint64_t refresh_ms;	   /* so often, with what options tell */
+	uint64_t refresh_messages; /* and after so many messages */
+};
+
+struct ipfix;
+
+struct encoder {
+	struct encoder_settings settings;
+	struct format columns; /* csv, json, AWS's elements: those of --fields, or of the begin */
+	bool has_columns;
+	bool header_due;
+	struct ipfix *ipfix; /* of the class ipfix, once begun */
+};
+
 /* All classes, ended by NULL. */
 extern const struct encoder_class *const encoder_classes[];
 /* NULL when no format has this name. */
 const struct encoder_class *encoder_class_by_name(struct slice name);
 
-/* columns may be NULL: then encoder_choose_columns decides, or every record names its own. */
-void encoder_init(struct encoder *e, const struct encoder_class *class,
-		  const struct format *columns);
-/* Takes these columns unless it has some already. */
-void encoder_choose_columns(struct encoder *e, const struct format *columns);
+void encoder_init(struct encoder *e, const struct encoder_settings *settings);
+void encoder_deinit(struct encoder *e);
+
+/* Whether columns have to be known before the first record. */
+bool encoder_needs_columns(const struct encoder *e);
+/* Takes these columns unless --fields gave some, and makes ready for flows. False: no memory. */
+MUST_CHECK bool encoder_begin(struct encoder *e, const struct format *columns);
+
 /* Whether this flow has a place in the format. */
 bool encoder_takes(const struct encoder *e, const struct flow *flow);
+
+/* The lane of a flow, or LANE_NONE without memory. */
+enum { LANE_NONE = UINT32_MAX >> 1 };
+unsigned encoder_lane(struct encoder *e, const struct flow *flow);
+/* The size a batch is made with. */
+size_t encoder_batch_size(const struct encoder *e);
+/* Adds a flow to a batch of its lane. False: the batch is full, and as it was. */
+MUST_CHECK bool encoder_add(struct encoder *e, const struct flow *flow, struct batch *b);
+/* Flows of a lane that will not reach the destination: told to collectors. */
+void encoder_not_sent(struct encoder *e, unsigned lane, const struct tally *tally);
+
+/* A new session begins: headers and templates are due, sequence numbers begin at 0. */
+void encoder_new_session(struct encoder *e);
+/* The session goes on, but the other side may have forgotten the templates. */
+void encoder_repeat(struct encoder *e);
+/* The end is near: what waits for its time is due now. */
+void encoder_last_call(struct encoder *e);
+/*
+ * The next batch that has to be sent before anything else; any_lane, or before more of this lane
+ * only. Fills *b, which is empty and of encoder_batch_size. STEP_MORE: nothing is due. STEP_BAD: no
+ * memory. now_ms is any clock that does not jump.
+ */
+enum { ANY_LANE = LANE_NONE };
+MUST_CHECK enum step encoder_ahead(struct encoder *e, unsigned lane, uint64_t now_ms,
+				   struct batch *b);
+/* Gives a batch its place in the session: call when it is sent, in the order of sending. */
+void encoder_stamp(struct encoder *e, struct batch *b);
 
 /* ---- for the encoders ------------------------------------------------------------------------ */
 
@@ -50,6 +107,7 @@ extern const struct encoder_class encoder_ftsq;
 extern const struct encoder_class encoder_csv;
 extern const struct encoder_class encoder_json;
 extern const struct encoder_class encoder_ipfix_csv;
+extern const struct encoder_class encoder_ipfix;
 
 /* The value of a column of one format in a flow that may have another; NULL when not there. */
 const struct value *encoder_value(const struct format *columns, unsigned column,

@@ -3,27 +3,33 @@
 #include "encode/elements.h"
 #include "encode/encoder.h"
 
-static void ipfix_csv_preamble(const struct encoder *e, struct buf *out)
+/* What only --packet-addresses gives has a column only then. */
+static unsigned column_count(const struct encoder *e)
 {
-	(void)e;
-	for (unsigned i = 0; i < ELEMENT_COUNT; i++) {
+	return e->settings.packet_addresses ? ELEMENT_COUNT : ELEMENT_VIEW_SOURCE_IPV4;
+}
+
+static void ipfix_csv_header(const struct encoder *e, struct buf *out)
+{
+	for (unsigned i = 0; i < column_count(e); i++) {
 		if (i > 0)
 			buf_put_char(out, ',');
-		buf_put(out, element_name(i));
+		buf_put(out, element_info[i].name);
 	}
 	buf_put_char(out, '\n');
 }
 
 static void ipfix_csv_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
-	(void)e;
-	for (unsigned i = 0; i < ELEMENT_COUNT; i++) {
+	unsigned variant = element_variant(flow, e->settings.packet_addresses);
+	for (unsigned i = 0; i < column_count(e); i++) {
 		struct element_value v;
 		if (i > 0)
 			buf_put_char(out, ',');
-		if (!element_of(flow, i, &v))
+		if (!element_in(i, variant))
 			continue;
-		if (element_type(i) == ELEMENT_ADDRESS)
+		element_of(flow, i, variant, &v);
+		if (element_info[i].type == ELEMENT_ADDRESS)
 			buf_put(out, v.text);
 		else
 			buf_put_number(out, v.number);
@@ -35,6 +41,6 @@ const struct encoder_class encoder_ipfix_csv = {
 	.name = "ipfix-csv",
 	.what = "CSV with a header of IPFIX element names",
 	.needs_addresses = true,
-	.preamble = ipfix_csv_preamble,
+	.header = ipfix_csv_header,
 	.flow = ipfix_csv_flow,
 };

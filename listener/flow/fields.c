@@ -12,11 +12,13 @@
 static const struct {
 	struct slice name;
 	enum field_kind kind;
+	uint16_t element;
 } fields[FIELD_COUNT + 1] = {
-#define X(code, text, type) [FIELD_##code] = { { (text), sizeof(text) - 1 }, FIELD_##type },
+#define X(code, text, type, number)                                                                \
+	[FIELD_##code] = { { (text), sizeof(text) - 1 }, FIELD_##type, (number) },
 	FIELDS(X)
 #undef X
-		[FIELD_UNKNOWN] = { { "", 0 }, FIELD_TEXT },
+		[FIELD_UNKNOWN] = { { "", 0 }, FIELD_TEXT, 0 },
 };
 
 static char column_names[FIELD_COUNT][NAME_LIMIT];
@@ -32,6 +34,11 @@ static void make_column_names(void)
 struct slice field_name(enum field field)
 {
 	return fields[field].name;
+}
+
+uint16_t field_element(enum field field)
+{
+	return fields[field].element;
 }
 
 struct slice field_column_name(enum field field)

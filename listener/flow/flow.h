@@ -27,6 +27,7 @@ struct value {
 struct flow {
 	const struct format *format;
 	const struct source *source; /* where it was observed */
+	const struct origin *origin; /* where its document came from */
 	struct value value[COLUMN_LIMIT];
 };
 

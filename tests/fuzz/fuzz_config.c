@@ -29,7 +29,7 @@ static void check(const struct config *c)
 	CHECK(c->listens >= 1 && c->listens <= LISTEN_LIMIT);
 	CHECK(c->outputs >= 1 && c->outputs <= OUTPUT_LIMIT);
 	for (size_t i = 0; i < c->outputs; i++)
-		CHECK(c->output[i].class != NULL && c->output[i].name != NULL);
+		CHECK(c->output[i].encoder.class != NULL && c->output[i].name != NULL);
 	CHECK(c->sources.format != NULL && c->sources.format->count >= 1);
 	CHECK(c->sources.standard.domain != 0);
 	CHECK(c->columns.count >= 1 && c->columns.count <= COLUMN_LIMIT);

@@ -2,7 +2,7 @@
 /*
  * Proves the text outputs: RFC 4180 quoting and empty columns in csv, RFC 8259 escaping in json,
  * the header rows, columns by --fields (also of fields that a record lacks or nobody knows), the
- * rules of ipfix-csv that are more than a change of name, and that no record and no preamble ever
+ * rules of ipfix-csv that are more than a change of name, and that no record and no header ever
  * needs more than ENCODED_ROOM.
  */
 #include "support.h"
@@ -49,7 +49,13 @@ static void read_record(const char *names, const char *record)
 	flow.source = &source;
 }
 
-/* The preamble, if any, and the record; fields may be NULL. */
+static void begin(struct encoder *e, const struct encoder_class *class, const struct format *fields)
+{
+	encoder_init(e, &(struct encoder_settings){ .class = class, .columns = fields });
+	assert_true(encoder_begin(e, &format));
+}
+
+/* The header, if any, and the record; fields may be NULL. */
 static const char *encode(const char *output, const char *fields)
 {
 	struct encoder e;
@@ -57,12 +63,10 @@ static const char *encode(const char *output, const char *fields)
 	assert_non_null(class);
 	if (fields != NULL)
 		read_format(&columns, fields);
-	encoder_init(&e, class, fields == NULL ? NULL : &columns);
-	if (class->needs_columns)
-		encoder_choose_columns(&e, &format);
+	begin(&e, class, fields == NULL ? NULL : &columns);
 	out.len = 0;
-	if (class->preamble != NULL)
-		class->preamble(&e, &out);
+	if (class->header != NULL)
+		class->header(&e, &out);
 	if (!encoder_takes(&e, &flow))
 		return "no_address";
 	class->flow(&e, &flow, &out);
@@ -245,10 +249,10 @@ static void test_worst_line(void **state)
 			struct encoder e;
 			const struct encoder_class *class = encoder_class_by_name(
 				slice_text(outputs[k]));
-			encoder_init(&e, class, &format);
+			begin(&e, class, &format);
 			out.len = 0;
-			if (class->preamble != NULL)
-				class->preamble(&e, &out);
+			if (class->header != NULL)
+				class->header(&e, &out);
 			assert_true(out.len <= ENCODED_ROOM);
 			out.len = 0;
 			if (encoder_takes(&e, &flow))
@@ -264,7 +268,7 @@ static void test_worst_line(void **state)
 static void test_classes(void **state)
 {
 	(void)state;
-	static const char *const names[] = { "ftsq", "csv", "json", "ipfix-csv" };
+	static const char *const names[] = { "ftsq", "csv", "json", "ipfix-csv", "ipfix" };
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		const struct encoder_class *class = encoder_class_by_name(slice_text(names[i]));
 		assert_non_null(class);
@@ -280,16 +284,55 @@ static void test_choose_columns(void **state)
 {
 	(void)state;
 	struct encoder e;
+	struct encoder_settings settings = { .class = &encoder_csv };
 	read_format(&columns, "bytes");
 	read_format(&format, "srcaddr");
-	encoder_init(&e, &encoder_csv, NULL);
-	assert_false(e.has_columns);
-	encoder_choose_columns(&e, &columns);
-	encoder_choose_columns(&e, &format);
+	encoder_init(&e, &settings);
+	assert_true(encoder_needs_columns(&e));
+	assert_true(encoder_begin(&e, &columns));
+	assert_false(encoder_needs_columns(&e));
+	assert_true(encoder_begin(&e, &format));
 	assert_int_equal(e.columns.column[0].field, FIELD_BYTES);
-	encoder_init(&e, &encoder_csv, &format);
-	encoder_choose_columns(&e, &columns);
+	settings.columns = &format;
+	encoder_init(&e, &settings);
+	assert_false(encoder_needs_columns(&e));
+	assert_true(encoder_begin(&e, &columns));
 	assert_int_equal(e.columns.column[0].field, FIELD_SRCADDR);
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+/* Text has one lane, and a header ahead of each session's lines; a batch ends before it is full. */
+static void test_batches(void **state)
+{
+	(void)state;
+	struct encoder e;
+	struct batch b;
+	read_record("srcaddr dstaddr", "10.0.0.1 10.0.0.2");
+	begin(&e, &encoder_csv, NULL);
+	batch_init(&b, encoder_batch_size(&e));
+	assert_true(buf_reserve(&b.bytes, encoder_batch_size(&e)));
+	assert_int_equal(encoder_ahead(&e, ANY_LANE, 0, &b), STEP_MORE);
+	for (unsigned session = 0; session < 2; session++) {
+		encoder_new_session(&e);
+		batch_clear(&b);
+		assert_int_equal(encoder_ahead(&e, ANY_LANE, 0, &b), STEP_OK);
+		assert_true(slice_equal(buf_slice(&b.bytes), SLICE_LITERAL("srcaddr,dstaddr\n")));
+		assert_int_equal(encoder_ahead(&e, ANY_LANE, 0, &b), STEP_MORE);
+	}
+	encoder_repeat(&e);
+	encoder_last_call(&e);
+	assert_int_equal(encoder_ahead(&e, 0, 0, &b), STEP_MORE);
+	batch_clear(&b);
+	assert_int_equal(encoder_lane(&e, &flow), 0);
+	unsigned lines = 0;
+	while (encoder_add(&e, &flow, &b))
+		lines++;
+	assert_int_equal(b.records, lines);
+	assert_int_equal(b.bytes.len, lines * strlen("10.0.0.1,10.0.0.2\n"));
+	assert_in_range(b.bytes.max - b.bytes.len, ENCODED_ROOM - 32, ENCODED_ROOM);
+	buf_deinit(&b.bytes);
+	encoder_deinit(&e);
 }
 
 int main(void)
@@ -298,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_rows),	 cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_exporter), cmocka_unit_test(test_worst_line),
 		cmocka_unit_test(test_classes),	 cmocka_unit_test(test_choose_columns),
+		cmocka_unit_test(test_batches),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

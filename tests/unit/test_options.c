@@ -68,6 +68,21 @@ static void add_format(struct buf *to, const char *what, const struct format *f)
 	}
 }
 
+static void describe_output(const struct output_config *o, struct buf *to)
+{
+	const char *const kinds[] = {
+		[DESTINATION_STDOUT] = "-",
+		[DESTINATION_FILE] = "",
+		[DESTINATION_TCP] = "tcp ",
+		[DESTINATION_UDP] = "udp ",
+	};
+	const struct destination *d = &o->destination;
+	if (o->encoder.class == &encoder_ftsq && d->kind == DESTINATION_STDOUT)
+		return;
+	add_formatted(to, " output=%s>%s%s%s%s", o->encoder.class->name, kinds[d->kind],
+		      d->path == NULL ? "" : d->path, d->port[0] == '\0' ? "" : " ", d->port);
+}
+
 /* What differs from the defaults, as text. */
 static const char *describe(const struct config *c, struct buf *to)
 {
@@ -76,9 +91,11 @@ static const char *describe(const struct config *c, struct buf *to)
 		if (!c->listen[i].standard)
 			add_formatted(to, " listen=%s/%u", c->listen[i].host, c->listen[i].port);
 	for (size_t i = 0; i < c->outputs; i++)
-		if (c->output[i].class != &encoder_ftsq || c->output[i].path != NULL)
-			add_formatted(to, " output=%s>%s", c->output[i].class->name,
-				      c->output[i].path == NULL ? "-" : c->output[i].path);
+		describe_output(&c->output[i], to);
+	if (c->packet_addresses)
+		add_formatted(to, " packet-addresses");
+	if (c->aws_elements != 0)
+		add_formatted(to, " aws=%u", c->aws_elements);
 	if (strcmp(c->sources.standard.exporter, "127.0.0.1") != 0)
 		add_formatted(to, " exporter=%s", c->sources.standard.exporter);
 	if (c->sources.standard.domain != 1)
@@ -125,6 +142,16 @@ static const struct {
 	{ "-o json:/tmp/x:y", "output=json>/tmp/x:y" },
 	{ "--output ftsq --output csv:a --output json:b --output ipfix-csv:c",
 	  "output=csv>a output=json>b output=ipfix-csv>c" },
+	{ "-o ipfix:f -o ipfix", "output=ipfix>f output=ipfix>-" },
+	{ "-o ipfix:udp://collector.example:4739", "output=ipfix>udp collector.example 4739" },
+	{ "-o ipfix:tcp://[2001:db8::1]:1 -o csv:tcp://10.0.0.1:65535",
+	  "output=ipfix>tcp 2001:db8::1 1 output=csv>tcp 10.0.0.1 65535" },
+	{ "-o ipfix:udp://a:1 -o ipfix:udp://a:2 -o ipfix:tcp://a:1",
+	  "output=ipfix>udp a 1 output=ipfix>udp a 2 output=ipfix>tcp a 1" },
+	{ "--packet-addresses --aws-elements 4294967295", "packet-addresses aws=4294967295" },
+	{ "--mtu 576 --udp-rate 50000 --template-refresh 1 --template-messages 9",
+	  "mtu=576 udp-rate=50000 template-refresh=1 template-messages=9" },
+	{ "--reconnect-max 1", "reconnect-max=1" },
 	{ "-x 10.1.2.3", "exporter=10.1.2.3" },
 	{ "--exporter 2001:db8::1", "exporter=2001:db8::1" },
 	{ "-x 10.1.2.3 -x 10.1.2.4", "exporter=10.1.2.4" },
@@ -208,6 +235,24 @@ static const char *const bad[] = {
 	"-o csv -o json",
 	"-o csv:a -o json:a",
 	"-o ftsq:- -o csv",
+	"-o ftsq:udp://a:1",
+	"-o csv:tls://a:1",
+	"-o ipfix:tcp://a",
+	"-o ipfix:tcp://a:0",
+	"-o ipfix:tcp://a:65536",
+	"-o ipfix:tcp://:1",
+	"-o ipfix:tcp://::1:1",
+	"-o ipfix:udp://a:b",
+	"-o ipfix:udp://a/b:1",
+	"-o ipfix:udp://a:1 -o ipfix:udp://a:1",
+	"--aws-elements 0",
+	"--aws-elements 29305",
+	"--aws-elements 4294967296",
+	"--mtu 575",
+	"--mtu 65508",
+	"-o ipfix:udp://a:1 --aws-elements 1 --mtu 580",
+	"--udp-rate -1",
+	"--reconnect-max 0",
 	"-x localhost",
 	"-x 10.0.0.0/8",
 	"-x 10.0.0",
@@ -492,7 +537,7 @@ static void test_outputs(void **state)
 	split(&l, "-o csv:a --fields bytes");
 	struct config *c = load(&l);
 	assert_non_null(c);
-	assert_ptr_equal(c->output[0].columns, c->fields);
+	assert_ptr_equal(c->output[0].encoder.columns, c->fields);
 	assert_string_equal(c->output[0].name, "csv:a");
 	assert_false(c->columns_known);
 	assert_ptr_equal(config_reference(c), c);
@@ -505,7 +550,7 @@ static void test_outputs(void **state)
 	assert_true(c->columns_known);
 	assert_int_equal(c->columns.count, 36);
 	assert_int_equal(c->outputs, 1);
-	assert_null(c->output[0].path);
+	assert_null(c->output[0].destination.path);
 	assert_true(c->listen[0].standard);
 	assert_string_equal(c->listen[0].host, "::");
 	assert_int_equal(c->listen[0].port, 20555);

@@ -54,12 +54,18 @@ static const char *verdict(struct way *w, const char *text)
 	return text;
 }
 
+static void begin_encoder(struct way *w, const struct encoder_class *class)
+{
+	encoder_init(&w->encoder, &(struct encoder_settings){ .class = class });
+	assert_true(encoder_begin(&w->encoder, &w->format));
+}
+
 /* Encodes the flow into w->out, without its line end. */
 static void encode(struct way *w, const char *output)
 {
 	const struct encoder_class *class = encoder_class_by_name(slice_text(output));
 	assert_non_null(class);
-	encoder_init(&w->encoder, class, class->needs_columns ? &w->format : NULL);
+	begin_encoder(w, class);
 	w->out.len = 0;
 	if (!encoder_takes(&w->encoder, &w->flow)) {
 		verdict(w, "no_address");
@@ -169,11 +175,11 @@ static unsigned read_examples(struct example *example, unsigned most)
 	return n;
 }
 
-static void preamble(struct way *w)
+static void header(struct way *w)
 {
-	encoder_init(&w->encoder, &encoder_csv, &w->format);
+	begin_encoder(w, &encoder_csv);
 	w->out.len = 0;
-	encoder_csv.preamble(&w->encoder, &w->out);
+	encoder_csv.header(&w->encoder, &w->out);
 	assert_true(w->out.len > 0 && w->out.data[w->out.len - 1] == '\n');
 	w->out.len--;
 }
@@ -196,7 +202,7 @@ static void test_aws_documentation(void **state)
 		example[i].outputs += strcmp(r.column[1], "csv-header") != 0;
 		set_format(&w, example[i].format);
 		if (strcmp(r.column[1], "csv-header") == 0)
-			preamble(&w);
+			header(&w);
 		else
 			run(&w, slice_text(example[i].record), r.column[1]);
 		wrong += !expect(&w, r.column[0], r.column[2]);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "deliver/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+int file_open(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+off_t file_size(int fd)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
+}
+
+static int open_for_reading(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool file_begins_with(const char *path, struct slice octets)
+{
+	char part[512];
+	bool same = true;
+	int fd = open_for_reading(path);
+	/* Who may write there but not read knows what they do. */
+	if (fd < 0)
+		return true;
+	while (same && octets.len > 0) {
+		size_t n = octets.len < sizeof(part) ? octets.len : sizeof(part);
+		ssize_t got = read(fd, part, n);
+		same = got > 0 && memcmp(part, octets.data, (size_t)got) == 0;
+		if (same)
+			slice_skip(&octets, (size_t)got);
+	}
+	close(fd);
+	return same;
+}
+
+/* Where the last whole message ends; -EINVAL when there is none, or something else in between. */
+static off_t end_of_messages(int fd, off_t size)
+{
+	enum { HEADER = 16, VERSION = 10 };
+	off_t at = 0;
+	while (size - at >= HEADER) {
+		unsigned char h[4];
+		if (pread(fd, h, sizeof(h), at) != (ssize_t)sizeof(h))
+			return -EIO;
+		off_t len = h[2] << 8 | h[3];
+		if (h[0] != 0 || h[1] != VERSION || len < HEADER)
+			return -EINVAL;
+		if (len > size - at)
+			break;
+		at += len;
+	}
+	return at == 0 ? -EINVAL : at;
+}
+
+int file_mend_messages(const char *path, int fd)
+{
+	off_t size = file_size(fd);
+	if (size <= 0)
+		return 0;
+	int in = open_for_reading(path);
+	if (in < 0)
+		return 0;
+	off_t end = end_of_messages(in, size);
+	close(in);
+	if (end < 0)
+		return (int)end;
+	if (end == size)
+		return 0;
+	log_warn("output", "the file ends within a message, which is removed file=%s octets=%lld",
+		 path, (long long)(size - end));
+	return ftruncate(fd, end) == 0 ? 0 : -errno;
+}

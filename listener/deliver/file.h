@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_DELIVER_FILE_H
+#define VPCFLOWD_DELIVER_FILE_H
+
+#include <sys/types.h>
+
+#include "base/attributes.h"
+#include "base/slice.h"
+
+/* Files that are appended to. All of it may block, and none of it allocates. */
+
+/* Opens or makes a file for appending. A descriptor or a negative errno. */
+MUST_CHECK int file_open(const char *path);
+/* The size of a regular file; -1 for everything else. */
+off_t file_size(int fd);
+/* Whether the file at path begins with these octets; also where it may not be read. */
+bool file_begins_with(const char *path, struct slice octets);
+/*
+ * Makes a file of IPFIX Messages (RFC 5655) ready for another session: a message that is cut short,
+ * as a crash leaves it, is removed, since nothing after it could be decoded; that is logged. 0, or
+ * -EINVAL when it is something else than IPFIX, or a negative errno.
+ */
+MUST_CHECK int file_mend_messages(const char *path, int fd);
+
+#endif

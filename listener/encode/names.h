@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_ENCODE_NAMES_H
+#define VPCFLOWD_ENCODE_NAMES_H
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/slice.h"
+
+/*
+ * The interfaces of an observation domain: number and id, so that collectors can be told which is
+ * which. Bounded: at NAMES_LIMIT it is emptied and learns anew, as interfaces come and go for ever.
+ */
+enum {
+	NAMES_LIMIT = 4096,
+	/* With its NUL: "tgw-attach-" and "eni-" with 17 hex digits fit. */
+	NAME_ROOM = 32,
+};
+
+struct name {
+	uint32_t number; /* 0: a free place */
+	bool told;
+	char text[NAME_ROOM]; /* padded with NUL */
+};
+
+struct names {
+	struct name *place; /* open addressing; NULL until the first one */
+	unsigned count;
+	unsigned untold;
+};
+
+/* Remembers an interface, if it is new; the first id of a number holds. False: no memory. */
+MUST_CHECK bool names_see(struct names *n, uint32_t number, struct slice id);
+/* The next one at or after *at that is known (only_untold: and not told); NULL after the last. */
+struct name *names_next(struct names *n, unsigned *at, bool only_untold);
+/* Nobody was told any of them. */
+void names_forget_told(struct names *n);
+void names_deinit(struct names *n);
+
+#endif
