@@ -42,7 +42,7 @@ void config_release(const struct config *config)
 		config_free(c);
 }
 
-/* ---- the command line ----------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 struct line {
 	struct option longs[OPTION_MOST + 1];
@@ -132,7 +132,7 @@ static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 	return true;
 }
 
-/* ---- what depends on all of it -------------------------------------------------------------- */
+/* ---- what depends on all of it --------------------------------------------------------------- */
 
 static bool set_standard(struct config *c)
 {
@@ -267,7 +267,7 @@ bool config_load(struct config **config, int argc, char **argv)
 	return true;
 }
 
-/* ---- --check-config ------------------------------------------------------------------------- */
+/* ---- --check-config -------------------------------------------------------------------------- */
 
 static void describe_format(const char *what, const struct format *f, FILE *out)
 {

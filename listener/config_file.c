@@ -72,7 +72,7 @@ static bool set_option(struct config *c, const cJSON *value, const struct place 
 	return true;
 }
 
-/* ---- sources -------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 static bool set_pattern(char **pattern, const char *text, char why[WHY_ROOM])
 {
@@ -153,7 +153,7 @@ static bool read_sources(struct sources *s, const cJSON *array, const struct pla
 	return true;
 }
 
-/* ---- the file ------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static bool read_members(struct config *c, const cJSON *root, const char *path)
 {

@@ -39,7 +39,7 @@ static bool parse_number(struct slice text, uint64_t most, uint64_t *n)
 	return text.len > 0;
 }
 
-/* ---- addresses ------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* ADDR:PORT, [ADDR]:PORT or :PORT, which is [::]:PORT. */
 static bool split_address(struct listen_address *a, const char *value)
@@ -137,7 +137,7 @@ static bool set_aws_elements(struct config *c, const char *value, char why[WHY_R
 	return true;
 }
 
-/* ---- formats -------------------------------------------------------------------------------- */
+/* ---- formats --------------------------------------------------------------------------------- */
 
 bool option_format(struct format **format, const char *value, const char *where, char why[WHY_ROOM])
 {
@@ -173,7 +173,7 @@ static bool set_fields(struct config *c, const char *value, char why[WHY_ROOM])
 	return option_format(&c->fields, value, "--fields", why);
 }
 
-/* ---- outputs -------------------------------------------------------------------------------- */
+/* ---- outputs --------------------------------------------------------------------------------- */
 
 static void free_output(struct output_config *o)
 {
@@ -238,7 +238,7 @@ static void clear_output(struct config *c)
 	c->outputs = 0;
 }
 
-/* ---- limits --------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 enum unit { UNIT_SIZE, UNIT_COUNT, UNIT_TIME };
 
@@ -281,7 +281,7 @@ static bool set_limit(uint64_t *limit, enum unit unit, uint64_t least, uint64_t 
 LIMITS(X)
 #undef X
 
-/* ---- files and flags ------------------------------------------------------------------------ */
+/* ---- files and flags ------------------------------------------------------------------------- */
 
 static bool set_config(struct config *c, const char *value, char why[WHY_ROOM])
 {
@@ -364,7 +364,7 @@ static bool set_quiet(struct config *c, const char *value, char why[WHY_ROOM])
 	return true;
 }
 
-/* ---- the table ------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 const struct option_row option_rows[] = {
 	{ .name = "listen",

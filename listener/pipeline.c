@@ -79,7 +79,7 @@ void pipeline_flush(struct pipeline *p)
 		output_flush(p->output[i]);
 }
 
-/* ---- an intake ------------------------------------------------------------------------------ */
+/* ---- an intake ------------------------------------------------------------------------------- */
 
 struct intake *intake_new(struct pipeline *p, enum payload_source source, const char *peer)
 {
@@ -143,7 +143,7 @@ uint64_t intake_rejected(const struct intake *i)
 	return i->rejected;
 }
 
-/* ---- what is told --------------------------------------------------------------------------- */
+/* ---- what is told ---------------------------------------------------------------------------- */
 
 static bool first_time(const struct intake *i, unsigned reason)
 {
@@ -243,7 +243,7 @@ static void tell_unknown_fields(const struct intake *i, const struct format *for
 	}
 }
 
-/* ---- a record ------------------------------------------------------------------------------- */
+/* ---- a record -------------------------------------------------------------------------------- */
 
 /* Where the flow was observed; room is for the answer. */
 static void locate(struct intake *i, struct source *room)
@@ -326,7 +326,7 @@ static enum step convert(struct intake *i, const struct event *event, struct fau
 	}
 }
 
-/* ---- a document ----------------------------------------------------------------------------- */
+/* ---- a document ------------------------------------------------------------------------------ */
 
 /* A header line's format holds from here on. */
 static enum step take_header(struct intake *i, struct slice line, struct fault *fault)
@@ -414,7 +414,7 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 	return STEP_OK;
 }
 
-/* ---- a turn --------------------------------------------------------------------------------- */
+/* ---- a turn ---------------------------------------------------------------------------------- */
 
 /* All documents first; only when the last is known to be good the first is converted. */
 static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *fault)

@@ -52,7 +52,7 @@ static uint64_t now_ms(const struct service *s)
 	return uv_now(&s->worker.loop);
 }
 
-/* ---- the end -------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void stop(struct service *s, bool abort)
 {
@@ -136,18 +136,28 @@ static void on_read_done(struct reader *reader, void *data)
 	begin_end(s, WRITING);
 }
 
-/* ---- other signals -------------------------------------------------------------------------- */
+/* ---- other signals --------------------------------------------------------------------------- */
+
+static bool outputs_differ(const struct config *a, const struct config *b)
+{
+	bool differs = a->outputs != b->outputs || a->packet_addresses != b->packet_addresses ||
+		       a->aws_elements != b->aws_elements || a->limits.mtu != b->limits.mtu ||
+		       a->limits.udp_rate != b->limits.udp_rate ||
+		       a->limits.template_refresh != b->limits.template_refresh ||
+		       a->limits.template_messages != b->limits.template_messages ||
+		       a->limits.reconnect_max != b->limits.reconnect_max;
+	for (size_t i = 0; !differs && i < a->outputs; i++)
+		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
+	return differs || !format_equal(&a->columns, &b->columns);
+}
 
 /* What cannot change while it runs. */
 static bool needs_restart(const struct config *a, const struct config *b)
 {
-	bool differs = a->listens != b->listens || a->outputs != b->outputs;
+	bool differs = a->listens != b->listens;
 	for (size_t i = 0; !differs && i < a->listens; i++)
 		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
-	for (size_t i = 0; !differs && i < a->outputs; i++)
-		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
-	return differs || !format_equal(&a->columns, &b->columns) ||
-	       a->packet_addresses != b->packet_addresses || a->aws_elements != b->aws_elements;
+	return differs || outputs_differ(a, b);
 }
 
 static void reload(struct service *s)
@@ -189,7 +199,7 @@ static void on_progress_timer(uv_timer_t *timer)
 	reader_log(s->reader, false);
 }
 
-/* ---- the beginning -------------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 static void watch_signals(struct service *s)
 {

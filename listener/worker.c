@@ -11,7 +11,7 @@
 
 enum { TURNS_NS = 5 * 1000 * 1000 }; /* turns in a row before I/O is looked at again */
 
-/* ---- deliveries ----------------------------------------------------------------------------- */
+/* ---- deliveries ------------------------------------------------------------------------------ */
 
 static bool is_delivered(const struct worker *w, const struct delivery *d)
 {
@@ -54,7 +54,7 @@ bool worker_delivered(const struct worker *w)
 	return true;
 }
 
-/* ---- turns ---------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 static bool can_turn(const struct worker *w)
 {
@@ -164,7 +164,7 @@ static void on_progress(void *data)
 	update_spin(w);
 }
 
-/* ---- room in memory ------------------------------------------------------------------------- */
+/* ---- room in memory -------------------------------------------------------------------------- */
 
 static void wake_waiting(struct worker *w)
 {
@@ -218,7 +218,7 @@ void worker_release(struct worker *w, struct hold *hold)
 	set_held(w, hold, 0);
 }
 
-/* ---- the worker ----------------------------------------------------------------------------- */
+/* ---- the worker ------------------------------------------------------------------------------ */
 
 bool worker_init(struct worker *w, const struct config *config)
 {

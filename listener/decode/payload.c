@@ -121,7 +121,7 @@ static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
 	return STEP_BAD;
 }
 
-/* ---- between -------------------------------------------------------------------------------- */
+/* ---- between --------------------------------------------------------------------------------- */
 
 static enum step open_gzip(struct payload *p, struct fault *fault)
 {
@@ -168,7 +168,7 @@ static void skip_spaces(struct slice *in)
 	slice_skip(in, n);
 }
 
-/* ---- giving out ----------------------------------------------------------------------------- */
+/* ---- giving out ------------------------------------------------------------------------------ */
 
 /*
  * What a whole payload unpacks to counts with what each document costs beside its text. Lines of a
@@ -220,7 +220,7 @@ static enum step give_lines(struct payload *p, struct slice lines, struct docume
 	return step;
 }
 
-/* ---- lines ---------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static enum step end_lines(struct payload *p, struct documents *out, struct fault *fault)
 {
@@ -316,7 +316,7 @@ static enum step next_long_line(struct payload *p, struct slice *in, bool end)
 	return newline != NULL || end ? STEP_OK : STEP_MORE;
 }
 
-/* ---- gzip ----------------------------------------------------------------------------------- */
+/* ---- gzip ------------------------------------------------------------------------------------ */
 
 /* A member ended well: what waited for that goes out, and lines do not run on into the next. */
 static enum step end_member(struct payload *p, struct documents *out, struct fault *fault)
@@ -373,7 +373,7 @@ static enum step next_gzip(struct payload *p, struct slice *in, bool end, struct
 	return after_member(p, *in, end, fault);
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Everything that one piece of wrapped data unpacks to. */
 static enum step unwrap_data(struct payload *p, struct slice base64, struct documents *found,
@@ -481,7 +481,7 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 	return end ? STEP_OK : STEP_MORE;
 }
 
-/* ---- the layer ------------------------------------------------------------------------------ */
+/* ---- the layer ------------------------------------------------------------------------------- */
 
 static enum step next_between(struct payload *p, struct slice *in, struct fault *fault)
 {

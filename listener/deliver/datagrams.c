@@ -66,7 +66,7 @@ static void fill(struct datagrams *d);
 static void look_up(struct datagrams *d);
 static void on_udp_closed(uv_handle_t *handle);
 
-/* ---- trouble, told once a change of state -------------------------------------------------------- */
+/* ---- trouble, told once a change of state ---------------------------------------------------- */
 
 static void tell_trouble(struct datagrams *d, const char *what, int error)
 {
@@ -141,7 +141,7 @@ static int take_socket_error(const struct datagrams *d)
 	return -error;
 }
 
-/* ---- sending -------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void on_allowed(uv_timer_t *timer)
 {
@@ -257,7 +257,7 @@ static void datagrams_kick(struct transport *t)
 	fill(datagrams_of(t));
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
@@ -379,7 +379,7 @@ static void on_look_up(uv_timer_t *timer)
 		(void)!resolver_ask(&d->resolver, d->loop, &d->config->destination, on_resolved);
 }
 
-/* ---- beginning and end ---------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static int datagrams_open(struct transport **t, struct output *o, uv_loop_t *loop)
 {

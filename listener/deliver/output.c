@@ -17,7 +17,6 @@
 #include <stdlib.h>
 
 #include "deliver/transport.h"
-#include "encode/ipfix.h"
 
 enum {
 	HIGH_MARK = 4 * 1024 * 1024,
@@ -243,7 +242,7 @@ void output_last_call(struct output *o)
 	o->transport->class->kick(o->transport);
 }
 
-/* ---- for the transports ----------------------------------------------------------------------- */
+/* ---- for the transports ---------------------------------------------------------------------- */
 
 const struct output_config *output_config_of(const struct output *o)
 {
@@ -377,7 +376,7 @@ void output_progress(struct output *o)
 		o->on_progress(o->data);
 }
 
-/* ---- what was promised ------------------------------------------------------------------------ */
+/* ---- what was promised ----------------------------------------------------------------------- */
 
 bool output_up(const struct output *o)
 {
@@ -434,28 +433,30 @@ const char *output_name(const struct output *o)
 
 void output_print_stats(const struct output *o, unsigned number, FILE *out)
 {
+	bool network = destination_is_network(&o->config->destination);
 	const struct {
 		const char *name;
 		uint64_t value;
-		bool network; /* only where it means something */
+		bool applies;
 	} rows[] = {
-		{ "flows", o->taken, false },
-		{ "no_address", o->no_address, false },
-		{ "up", o->up, true },
-		{ "sessions", o->sessions, true },
-		{ "flows_resent", o->resent, true },
-		{ "flows_lost", o->lost, true },
-		{ "bytes", o->bytes, false },
-		{ "bytes_written", o->bytes_delivered, false },
+		{ "flows", o->taken, true },
+		{ "no_address", o->no_address, true },
+		{ "texts_cut", encoder_texts_cut(&o->encoder),
+		  o->encoder.settings.aws_elements != 0 },
+		{ "up", o->up, network },
+		{ "sessions", o->sessions, network },
+		{ "flows_resent", o->resent, network },
+		{ "flows_lost", o->lost, network },
+		{ "bytes", o->bytes, true },
+		{ "bytes_written", o->bytes_delivered, true },
 	};
-	bool network = destination_is_network(&o->config->destination);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (network || !rows[i].network)
+		if (rows[i].applies)
 			fprintf(out, "output%u_%s=%" PRIu64 "\n", number, rows[i].name,
 				rows[i].value);
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------ */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static const struct transport_class *transport_of(const struct destination *d)
 {

@@ -74,7 +74,7 @@ static struct stream *stream_of(struct transport *t)
 static void begin_session(struct stream *s);
 static void go_up(struct stream *s);
 
-/* ---- between sessions --------------------------------------------------------------------------- */
+/* ---- between sessions ------------------------------------------------------------------------ */
 
 static void on_rested(uv_timer_t *timer)
 {
@@ -170,7 +170,7 @@ static void begin_session(struct stream *s)
 		give_up_try(s);
 }
 
-/* ---- the end of a session ----------------------------------------------------------------------- */
+/* ---- the end of a session -------------------------------------------------------------------- */
 
 static void drop_kept(struct stream *s, struct block *b)
 {
@@ -204,7 +204,7 @@ static void break_session(struct stream *s, int error)
 	close_tcp(s);
 }
 
-/* ---- a session ---------------------------------------------------------------------------------- */
+/* ---- a session ------------------------------------------------------------------------------- */
 
 /* Octets of this session that the collector's kernel has. */
 static uint64_t count_acknowledged(const struct stream *s)
@@ -362,7 +362,7 @@ static void stream_kick(struct transport *t)
 		fill(s);
 }
 
-/* ---- beginning and end -------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static int stream_open(struct transport **t, struct output *o, uv_loop_t *loop)
 {

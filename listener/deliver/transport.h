@@ -35,7 +35,7 @@ extern const struct transport_class transport_writer;
 extern const struct transport_class transport_stream;
 extern const struct transport_class transport_datagrams;
 
-/* ---- for the transports (output.c) ------------------------------------------------------------ */
+/* ---- for the transports (output.c) ----------------------------------------------------------- */
 
 /*
  * A session has begun: headers and templates come first in what is pulled from here on, and IPFIX

@@ -243,7 +243,7 @@ static int start_thread(struct writer *w)
 	return error;
 }
 
-/* ---- the loop's side --------------------------------------------------------------------------- */
+/* ---- the loop's side ------------------------------------------------------------------------- */
 
 static struct writer *writer_of(struct transport *t)
 {
@@ -349,9 +349,15 @@ static void destroy_locks(struct writer *w)
 static int open_descriptor(struct writer *w)
 {
 	w->fd = w->path == NULL ? STDOUT_FILENO : file_open(w->path);
-	if (w->fd < 0)
-		return w->fd;
-	return w->config->encoder.class->messages && !fits_file(w, w->fd) ? -EINVAL : 0;
+	if (w->fd < 0 || !w->config->encoder.class->messages)
+		return w->fd < 0 ? w->fd : 0;
+	if (isatty(w->fd)) {
+		log_error("output",
+			  "IPFIX is binary, which a terminal cannot show; give a file or a "
+			  "collector, or ask for ipfix-csv");
+		return -EINVAL;
+	}
+	return fits_file(w, w->fd) ? 0 : -EINVAL;
 }
 
 static void on_never_started(uv_handle_t *handle)

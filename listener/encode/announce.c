@@ -32,7 +32,7 @@ struct announcer {
 	bool failed;
 };
 
-/* ---- the records of options: each as its template has it, without gaps --------------------------- */
+/* ---- the records of options: each as its template has it, without gaps ----------------------- */
 
 struct sampling_record {
 	uint32_t domain;
@@ -68,43 +68,37 @@ struct loss_record {
 	uint64_t octets;
 };
 
-#define SCOPE                                                                                      \
-	{                                                                                          \
-		"observationDomainId", 4, 0                                                        \
-	}
-#define PADDING                                                                                    \
-	{                                                                                          \
-		"paddingOctets", 4, 1                                                              \
-	}
+/* Flag 1: in the record in memory, and not on the wire. */
+#define SCOPE	"observationDomainId", 4, 0
+#define PADDING "paddingOctets", 4, 1
 
-/* Flag 1: only in the record in memory, not on the wire. */
 static const fbInfoElementSpec_t sampling_spec[] = {
-	SCOPE,
+	{ SCOPE },
 	{ "samplingInterval", 4, 0 },
 	FB_IESPEC_NULL,
 };
 
 static const fbInfoElementSpec_t exporter_v4_spec[] = {
-	SCOPE,
+	{ SCOPE },
 	{ "exporterIPv4Address", 4, 0 },
 	FB_IESPEC_NULL,
 };
 
 static const fbInfoElementSpec_t exporter_v6_spec[] = {
-	SCOPE,
+	{ SCOPE },
 	{ "exporterIPv6Address", 16, 0 },
 	FB_IESPEC_NULL,
 };
 
 static const fbInfoElementSpec_t domain_spec[] = {
-	SCOPE,
+	{ SCOPE },
 	{ "observationDomainName", DOMAIN_NAME_ROOM, 0 },
 	FB_IESPEC_NULL,
 };
 
 /* Exactly these, the text of fixed length: else nfcapd 1.7.1 does not take the name. */
 static const fbInfoElementSpec_t interface_spec[] = {
-	SCOPE,
+	{ SCOPE },
 	{ "ingressInterface", 4, 0 },
 	{ "interfaceDescription", NAME_ROOM, 0 },
 	FB_IESPEC_NULL,
@@ -112,8 +106,8 @@ static const fbInfoElementSpec_t interface_spec[] = {
 
 /* RFC 7011 section 4.3, the Exporting Process Reliability Statistics. */
 static const fbInfoElementSpec_t loss_spec[] = {
-	SCOPE,
-	PADDING,
+	{ SCOPE },
+	{ PADDING },
 	{ "notSentFlowTotalCount", 8, 0 },
 	{ "notSentPacketTotalCount", 8, 0 },
 	{ "notSentOctetTotalCount", 8, 0 },
@@ -183,7 +177,7 @@ static void add_aws_elements(struct announcer *a)
 	}
 }
 
-/* ---- templates -------------------------------------------------------------------------------- */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 /* Adds a template in one of its two forms: as on the wire (external), or as in memory. */
 static bool add_template(struct announcer *a, uint16_t id, fbTemplate_t *template, bool internal)
@@ -254,7 +248,27 @@ static bool add_templates(struct announcer *a)
 	       add_options(a, TEMPLATE_TYPE, type_spec, 2);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
+
+enum { MESSAGE_HEADER = 16, SET_HEADER = 4 };
+
+/*
+ * The message's length without a set header that has nothing behind it: libfixbuf leaves one when a
+ * template turns out not to fit, and a set has at least one record (RFC 7011 section 3.3).
+ */
+static size_t whole_sets(uint8_t *message, size_t len)
+{
+	size_t last = MESSAGE_HEADER;
+	for (size_t at = MESSAGE_HEADER; at < len;) {
+		last = at;
+		at += (size_t)message[at + 2] << 8 | message[at + 3];
+	}
+	if (len - last != SET_HEADER)
+		return len;
+	message[2] = (uint8_t)(last >> 8);
+	message[3] = (uint8_t)last;
+	return last;
+}
 
 /* Takes the message that is being made, if there is something in it. */
 static void take_message(struct announcer *a)
@@ -269,16 +283,20 @@ static void take_message(struct announcer *a)
 		a->failed = true;
 		return;
 	}
-	size_t len = fbExporterGetMsgLen(a->exporter);
-	struct message *m = malloc(sizeof(*m) + len);
-	a->failed = m == NULL;
-	if (a->failed)
+	size_t len = whole_sets(a->buffer, fbExporterGetMsgLen(a->exporter));
+	unsigned records = a->records;
+	a->records = 0;
+	if (len == MESSAGE_HEADER)
 		return;
+	struct message *m = malloc(sizeof(*m) + len);
+	if (m == NULL) {
+		a->failed = true;
+		return;
+	}
 	m->len = len;
-	m->records = a->records;
+	m->records = records;
 	memcpy(m->octets, a->buffer, len);
 	STAILQ_INSERT_TAIL(a->to, m, link);
-	a->records = 0;
 }
 
 /* A template, or a record of the options that a template describes. */
@@ -334,7 +352,7 @@ static void put_record(struct announcer *a, unsigned id, void *record, size_t si
 	a->records++;
 }
 
-/* ---- topics ------------------------------------------------------------------------------------ */
+/* ---- topics ---------------------------------------------------------------------------------- */
 
 static void tell_types(struct announcer *a)
 {
@@ -449,7 +467,7 @@ bool announce(struct announcer *a, unsigned topics, uint32_t variants, struct do
 	return !a->failed;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static bool make_session(struct announcer *a)
 {

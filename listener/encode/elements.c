@@ -18,39 +18,15 @@ static const struct {
 	unsigned mask;
 	unsigned bits;
 } records[ELEMENT_COUNT] = {
-#define RECORDS_ALL                                                                                \
-	{                                                                                          \
-		0, 0                                                                               \
-	}
-#define RECORDS_V4                                                                                 \
-	{                                                                                          \
-		VARIANT_V6, 0                                                                      \
-	}
-#define RECORDS_V6                                                                                 \
-	{                                                                                          \
-		VARIANT_V6, VARIANT_V6                                                             \
-	}
-#define RECORDS_DIRECTION                                                                          \
-	{                                                                                          \
-		VARIANT_DIRECTION, VARIANT_DIRECTION                                               \
-	}
-#define RECORDS_EXPORTER_V4                                                                        \
-	{                                                                                          \
-		VARIANT_EXPORTER_V6, 0                                                             \
-	}
-#define RECORDS_EXPORTER_V6                                                                        \
-	{                                                                                          \
-		VARIANT_EXPORTER_V6, VARIANT_EXPORTER_V6                                           \
-	}
-#define RECORDS_VIEW_V4                                                                            \
-	{                                                                                          \
-		VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW                                            \
-	}
-#define RECORDS_VIEW_V6                                                                            \
-	{                                                                                          \
-		VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW | VARIANT_V6                               \
-	}
-#define X(code, name, number, octets, type, records) [ELEMENT_##code] = RECORDS_##records,
+#define RECORDS_ALL				     0, 0
+#define RECORDS_V4				     VARIANT_V6, 0
+#define RECORDS_V6				     VARIANT_V6, VARIANT_V6
+#define RECORDS_DIRECTION			     VARIANT_DIRECTION, VARIANT_DIRECTION
+#define RECORDS_EXPORTER_V4			     VARIANT_EXPORTER_V6, 0
+#define RECORDS_EXPORTER_V6			     VARIANT_EXPORTER_V6, VARIANT_EXPORTER_V6
+#define RECORDS_VIEW_V4				     VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW
+#define RECORDS_VIEW_V6				     VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW | VARIANT_V6
+#define X(code, name, number, octets, type, records) [ELEMENT_##code] = { RECORDS_##records },
 	ELEMENTS(X)
 #undef X
 };
@@ -84,7 +60,7 @@ static bool leaves(const struct flow *flow)
 	return text_is(flow, FIELD_FLOW_DIRECTION, "egress");
 }
 
-/* ---- addresses ------------------------------------------------------------------------------ */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 /* The address in the packets where the record has it, else what the interface saw. */
 static const struct value *packet_address(const struct flow *flow, enum field packet,
@@ -141,7 +117,7 @@ static void main_address(const struct flow *flow, enum field packet, enum field 
 		v);
 }
 
-/* ---- interfaces ----------------------------------------------------------------------------- */
+/* ---- interfaces ------------------------------------------------------------------------------ */
 
 uint32_t element_interface(struct slice id)
 {
@@ -177,7 +153,7 @@ static uint64_t interface(const struct flow *flow, bool egress)
 	return leaves(flow) == egress ? element_interface(element_interface_id(flow)) : 0;
 }
 
-/* ---- every element -------------------------------------------------------------------------- */
+/* ---- every element --------------------------------------------------------------------------- */
 
 void element_of(const struct flow *flow, enum element element, unsigned variant,
 		struct element_value *v)

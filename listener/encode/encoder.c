@@ -62,7 +62,7 @@ bool encoder_takes(const struct encoder *e, const struct flow *flow)
 	return src != NULL && dst != NULL && src->address.version == dst->address.version;
 }
 
-/* ---- batches and sessions: text is simple, IPFIX is not --------------------------------------- */
+/* ---- batches and sessions: text is simple, IPFIX is not -------------------------------------- */
 
 unsigned encoder_lane(struct encoder *e, const struct flow *flow)
 {
@@ -89,6 +89,11 @@ void encoder_not_sent(struct encoder *e, unsigned lane, const struct tally *tall
 {
 	if (e->ipfix != NULL)
 		ipfix_not_sent(e->ipfix, lane, tally);
+}
+
+uint64_t encoder_texts_cut(const struct encoder *e)
+{
+	return e->ipfix == NULL ? 0 : ipfix_texts_cut(e->ipfix);
 }
 
 void encoder_new_session(struct encoder *e)

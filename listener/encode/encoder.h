@@ -84,6 +84,9 @@ MUST_CHECK bool encoder_add(struct encoder *e, const struct flow *flow, struct b
 /* Flows of a lane that will not reach the destination: told to collectors. */
 void encoder_not_sent(struct encoder *e, unsigned lane, const struct tally *tally);
 
+/* Texts that were left out, since their record would not have fitted a message. */
+uint64_t encoder_texts_cut(const struct encoder *e);
+
 /* A new session begins: headers and templates are due, sequence numbers begin at 0. */
 void encoder_new_session(struct encoder *e);
 /* The session goes on, but the other side may have forgotten the templates. */

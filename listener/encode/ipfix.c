@@ -67,7 +67,7 @@ struct ipfix {
 	uint64_t texts_cut;
 };
 
-/* ---- octets ----------------------------------------------------------------------------------- */
+/* ---- octets ---------------------------------------------------------------------------------- */
 
 static void store16(struct buf *b, size_t at, size_t n)
 {
@@ -89,7 +89,7 @@ static void put_number(struct buf *b, uint64_t n, unsigned octets)
 	b->len += octets;
 }
 
-/* ---- records ---------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static void put_elements(const struct variant_elements *v, const struct flow *flow,
 			 unsigned variant, struct buf *b)
@@ -227,7 +227,7 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 	return true;
 }
 
-/* ---- domains ---------------------------------------------------------------------------------- */
+/* ---- domains --------------------------------------------------------------------------------- */
 
 /* Log group and account as a name: text that somebody else wrote, so printable ASCII only. */
 static size_t put_name(char *name, size_t len, struct slice text)
@@ -291,6 +291,7 @@ static struct domain *domain_new(const struct ipfix *x, const struct flow *flow)
 
 static unsigned add_domain(struct ipfix *x, const struct flow *flow)
 {
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers. */
 	struct domain **grown = realloc(x->domain, (x->domains + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return LANE_NONE;
@@ -318,7 +319,7 @@ void ipfix_not_sent(struct ipfix *x, unsigned lane, const struct tally *tally)
 	tally_add(&x->domain[lane]->facts.not_sent, tally);
 }
 
-/* ---- sessions --------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 void ipfix_new_session(struct ipfix *x)
 {
@@ -334,7 +335,6 @@ void ipfix_repeat(struct ipfix *x)
 	for (unsigned i = 0; i < x->domains; i++) {
 		struct domain *d = x->domain[i];
 		drop_due(d);
-		names_forget_told(&d->facts.names);
 		d->announced = false;
 	}
 }
@@ -432,7 +432,8 @@ void ipfix_stamp(struct ipfix *x, struct batch *b)
 	store32(&b->bytes, TIME_AT, (uint32_t)time(NULL));
 	store32(&b->bytes, SEQUENCE_AT, d->sequence);
 	d->sequence += b->records;
-	d->messages++;
+	/* Of flows: what is ahead of them must not be its own reason to be sent again. */
+	d->messages += b->set_id != 0;
 }
 
 uint64_t ipfix_texts_cut(const struct ipfix *x)
@@ -440,7 +441,7 @@ uint64_t ipfix_texts_cut(const struct ipfix *x)
 	return x->texts_cut;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void list_elements(struct ipfix *x)
 {

@@ -15,7 +15,7 @@ enum {
 	LINGER_MS = 1000, /* for the peer to read its last reply */
 };
 
-/* ---- the end -------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -80,7 +80,7 @@ static void begin_linger(struct conn *c)
 	conn_set_idle(c, false);
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 struct write {
 	uv_write_t request;
@@ -132,7 +132,7 @@ void conn_write(struct conn *c, struct slice octets)
 	conn_close(c, CLOSE_RESET);
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 void conn_set_idle(struct conn *c, bool idle)
 {
@@ -244,7 +244,7 @@ static void update_reading(struct conn *c)
 	}
 }
 
-/* ---- what to do next ------------------------------------------------------------------------ */
+/* ---- what to do next ------------------------------------------------------------------------- */
 
 static void sniff(struct conn *c)
 {
@@ -312,7 +312,7 @@ void conn_settle(struct conn *c)
 	update_reading(c);
 }
 
-/* ---- the clock ------------------------------------------------------------------------------ */
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 /* Whether it is our side that everything waits for. */
 static bool is_paused(const struct conn *c)
@@ -362,7 +362,7 @@ void conn_drain(struct conn *c)
 	conn_settle(c);
 }
 
-/* ---- the beginning -------------------------------------------------------------------------- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 /* The peer's address, IPv4 as such even when it came to an IPv6 socket (RFC 4291 2.5.5.2). */
 static bool peer_address(struct conn *c, struct address *a)

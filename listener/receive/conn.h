@@ -80,7 +80,7 @@ enum { CONN_INPUT = 64 * 1024 };
 /* Reasons that are told once per peer, beside the faults and those of the pipeline. */
 enum { ONCE_REFUSED = 1000, ONCE_COMMAND, ONCE_CLOSED };
 
-/* ---- conn.c --------------------------------------------------------------------------------- */
+/* ---- conn.c ---------------------------------------------------------------------------------- */
 
 /* Accepts from a listening stream. NULL when that failed or the peer is not allowed. */
 struct conn *conn_accept(struct server *server, uv_stream_t *listener);
@@ -108,12 +108,12 @@ void conn_renew_config(struct conn *c);
 /* Begins the clock of a payload or a silence anew. */
 void conn_set_idle(struct conn *c, bool idle);
 
-/* ---- unframed.c ----------------------------------------------------------------------------- */
+/* ---- unframed.c ------------------------------------------------------------------------------ */
 
 void unframed_begin(struct conn *c);
 void unframed_settle(struct conn *c);
 
-/* ---- framed.c ------------------------------------------------------------------------------- */
+/* ---- framed.c -------------------------------------------------------------------------------- */
 
 void framed_begin(struct conn *c);
 /* Uses the input: commands and payloads. */

@@ -59,7 +59,7 @@ static struct stats *stats_of(struct conn *c)
 	return &c->worker->stats;
 }
 
-/* ---- answers -------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void free_body(struct put *put)
 {
@@ -152,7 +152,7 @@ static void on_delivered(struct delivery *delivery)
 	conn_settle(c);
 }
 
-/* ---- a PUT's octets ------------------------------------------------------------------------- */
+/* ---- a PUT's octets -------------------------------------------------------------------------- */
 
 static struct put *put_new(struct conn *c, const char *id, uint64_t length)
 {
@@ -265,7 +265,7 @@ static bool take_body(struct conn *c)
 	return true;
 }
 
-/* ---- commands ------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 void framed_refuse(struct conn *c, const char *why, enum close_reason reason)
 {
@@ -372,7 +372,7 @@ static void use_input(struct conn *c)
 		(void)!ensure_room(c);
 }
 
-/* ---- conversion ----------------------------------------------------------------------------- */
+/* ---- conversion ------------------------------------------------------------------------------ */
 
 static struct put *next_queued(struct conn *c)
 {
@@ -439,7 +439,7 @@ static enum turn_result on_turn(struct turn *turn)
 	return end_turn(c);
 }
 
-/* ---- the connection's view ------------------------------------------------------------------ */
+/* ---- the connection's view ------------------------------------------------------------------- */
 
 static void on_room_again(struct hold *hold)
 {

@@ -75,7 +75,7 @@ void server_tell_fault(struct server *s, const char *peer, const char *what,
 		 log_escape(fault_sample(fault), text));
 }
 
-/* ---- listening ------------------------------------------------------------------------------ */
+/* ---- listening ------------------------------------------------------------------------------- */
 
 static int bind_address(uv_tcp_t *tcp, const char *host, uint16_t port)
 {
@@ -155,7 +155,7 @@ void server_print_addresses(const struct server *s, FILE *out)
 	}
 }
 
-/* ---- the server ----------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static void on_tick(uv_timer_t *timer)
 {

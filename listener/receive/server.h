@@ -45,7 +45,7 @@ void server_drain(struct server *s, void (*on_drained)(struct server *s));
 /* PUTs that are not answered get RETRY, connections are closed; handles too, so run the loop. */
 void server_close(struct server *s);
 
-/* ---- for connections ------------------------------------------------------------------------ */
+/* ---- for connections ------------------------------------------------------------------------- */
 
 /* A connection's handle has closed: it may be freed, and another one accepted. */
 void server_forget(struct server *s, struct conn *c);
