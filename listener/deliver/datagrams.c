@@ -50,7 +50,7 @@ struct datagrams {
 	/* the last datagram: that of which a refusal speaks */
 	unsigned last_lane;
 	struct tally last;
-	uint64_t repeated_ms;
+	bool unheard; /* what was sent ahead of flows was refused */
 	/* --udp-rate: records that may be sent, times 1000, and since when it was counted */
 	int64_t allowance;
 	uint64_t allowed_ms;
@@ -117,16 +117,20 @@ static void break_session(struct datagrams *d)
 	close_udp(d);
 }
 
+/*
+ * The templates that the next one needs were refused, too, or will have been forgotten: they are due
+ * again. What was refused itself is due with the next kick, so that it does not chase itself.
+ */
 static void on_refused(struct datagrams *d)
 {
-	uint64_t now_ms = uv_now(d->loop);
 	tell_trouble(d, "nobody listens there, flows are lost", UV_ECONNREFUSED);
-	output_lost(d->transport.output, d->last_lane, &d->last);
-	d->last = (struct tally){ .flows = 0 };
-	if (now_ms - d->repeated_ms < REPEAT_MS)
+	if (d->last.flows == 0) {
+		d->unheard = true;
 		return;
-	d->repeated_ms = now_ms;
+	}
+	output_lost(d->transport.output, d->last_lane, &d->last);
 	output_repeat(d->transport.output);
+	d->last = (struct tally){ .flows = 0 };
 }
 
 /* Whether the socket remembers that a datagram was refused; it forgets by being asked. */
@@ -254,7 +258,11 @@ static void fill(struct datagrams *d)
 
 static void datagrams_kick(struct transport *t)
 {
-	fill(datagrams_of(t));
+	struct datagrams *d = datagrams_of(t);
+	if (d->unheard)
+		output_repeat(t->output);
+	d->unheard = false;
+	fill(d);
 }
 
 /* ---- sessions -------------------------------------------------------------------------------- */

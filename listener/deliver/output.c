@@ -526,6 +526,8 @@ void output_reopen(struct output *o)
 		return;
 	b->output = o;
 	b->kind = BLOCK_REOPEN;
+	/* The old file ends here, with what belongs to its flows. */
+	encoder_last_call(&o->encoder);
 	o->flushing = !TAILQ_EMPTY(&o->open);
 	o->transport->class->reopen(o->transport, b);
 }

@@ -70,11 +70,6 @@ static const struct value *packet_address(const struct flow *flow, enum field pa
 	return v != NULL ? v : flow_value(flow, interface);
 }
 
-static bool same_address(const struct address *a, const struct address *b)
-{
-	return memcmp(a->octets, b->octets, a->version == 4 ? 4 : 16) == 0;
-}
-
 /* Whether the packets had other addresses, of the same family. */
 static bool view_differs(const struct flow *flow)
 {
@@ -86,7 +81,7 @@ static bool view_differs(const struct flow *flow)
 		&packet_address(flow, FIELD_PKT_DSTADDR, FIELD_DSTADDR)->address;
 	if (pkt_src->version != src->version || pkt_dst->version != src->version)
 		return false;
-	return !same_address(src, pkt_src) || !same_address(dst, pkt_dst);
+	return !address_equal(src, pkt_src) || !address_equal(dst, pkt_dst);
 }
 
 unsigned element_variant(const struct flow *flow, bool packet_addresses)

@@ -35,7 +35,8 @@ struct domain {
 	uint32_t number;
 	struct domain_facts facts;
 	struct announcer *announcer;
-	uint32_t variants; /* a bit for each that may occur */
+	uint32_t variants;	 /* a bit for each that may occur */
+	struct address exporter; /* of the last flow; facts have the one that was told */
 	struct messages due;
 
 	/* in this session */
@@ -181,6 +182,7 @@ static void allow_variant(const struct ipfix *x, struct domain *d, unsigned vari
 static void see(const struct ipfix *x, struct domain *d, const struct flow *flow, unsigned variant)
 {
 	struct slice id = element_interface_id(flow);
+	d->exporter = flow->source->address;
 	if (id.len > 0)
 		(void)!names_see(&d->facts.names, element_interface(id), id);
 	allow_variant(x, d, variant);
@@ -279,7 +281,7 @@ static struct domain *domain_new(const struct ipfix *x, const struct flow *flow)
 		return NULL;
 	STAILQ_INIT(&d->due);
 	d->number = flow->source->domain;
-	d->facts.exporter = flow->source->address;
+	d->exporter = flow->source->address;
 	name_domain(d, flow);
 	d->announcer = announcer_new(x->settings, x->columns, d->number);
 	if (d->announcer == NULL) {
@@ -336,6 +338,7 @@ void ipfix_repeat(struct ipfix *x)
 		struct domain *d = x->domain[i];
 		drop_due(d);
 		d->announced = false;
+		d->told_not_sent = 0;
 	}
 }
 
@@ -345,7 +348,12 @@ void ipfix_last_call(struct ipfix *x)
 		x->domain[i]->last_call = true;
 }
 
-/* What the domain has to tell now. */
+static bool has_untold_loss(const struct domain *d)
+{
+	return d->facts.not_sent.flows != d->told_not_sent;
+}
+
+/* What the domain has to tell now: everything (known by TOPIC_TYPES), or news. */
 static unsigned topics_due(const struct ipfix *x, const struct domain *d, uint64_t now_ms)
 {
 	const struct encoder_settings *settings = x->settings;
@@ -358,12 +366,31 @@ static unsigned topics_due(const struct ipfix *x, const struct domain *d, uint64
 	if (d->templates_due || (settings->datagrams && d->messages >= settings->refresh_messages))
 		due |= TOPIC_TEMPLATES;
 	if (d->last_call || now_ms - d->news_ms >= NEWS_MS) {
+		if (!address_equal(&d->exporter, &d->facts.exporter))
+			due |= TOPIC_DOMAIN;
 		if (d->facts.names.untold > 0)
 			due |= TOPIC_NAMES;
-		if (d->facts.not_sent.flows != d->told_not_sent)
+		if (has_untold_loss(d))
 			due |= TOPIC_LOSS;
 	}
 	return due;
+}
+
+/* Remembers what was told. */
+static void note_told(struct domain *d, unsigned topics, uint64_t now_ms)
+{
+	if (topics & TOPIC_TYPES) {
+		d->announced = true;
+		d->announced_ms = now_ms;
+	}
+	if (topics & TOPIC_TEMPLATES) {
+		d->templates_due = false;
+		d->messages = 0;
+	}
+	if (topics & (TOPIC_DOMAIN | TOPIC_NAMES | TOPIC_LOSS))
+		d->news_ms = now_ms;
+	if (topics & TOPIC_LOSS)
+		d->told_not_sent = d->facts.not_sent.flows;
 }
 
 /* Puts what is due into the queue. */
@@ -372,30 +399,20 @@ static bool make_due(const struct ipfix *x, struct domain *d, uint64_t now_ms)
 	unsigned topics = topics_due(x, d, now_ms);
 	if (topics == 0)
 		return true;
-	if (topics & TOPIC_DOMAIN)
+	if (topics & TOPIC_TYPES)
 		names_forget_told(&d->facts.names);
+	d->facts.exporter = d->exporter;
 	bool told = announce(d->announcer, topics, d->variants, &d->facts, &d->due);
 	/* The first datagrams of a session may be lost: templates twice, before the first flow. */
 	if (told && x->settings->datagrams && !d->announced)
 		told = announce(d->announcer, TOPIC_TEMPLATES, d->variants, &d->facts, &d->due);
-	if (!told) {
+	if (told) {
+		note_told(d, topics, now_ms);
+	} else {
 		drop_due(d);
 		d->announced = false;
-		return false;
 	}
-	if (topics & TOPIC_DOMAIN) {
-		d->announced = true;
-		d->announced_ms = now_ms;
-	}
-	if (topics & TOPIC_TEMPLATES) {
-		d->templates_due = false;
-		d->messages = 0;
-	}
-	if (topics & (TOPIC_NAMES | TOPIC_LOSS))
-		d->news_ms = now_ms;
-	if (topics & TOPIC_LOSS)
-		d->told_not_sent = d->facts.not_sent.flows;
-	return true;
+	return told;
 }
 
 static void take_due(struct domain *d, unsigned lane, struct batch *b)
@@ -414,8 +431,8 @@ enum step ipfix_ahead(struct ipfix *x, unsigned lane, uint64_t now_ms, struct ba
 	unsigned end = lane == ANY_LANE ? x->domains : lane + 1;
 	for (unsigned i = first; i < end; i++) {
 		struct domain *d = x->domain[i];
-		/* A domain without a flow in this session has nothing to say yet. */
-		bool silent = lane == ANY_LANE && !d->announced;
+		/* A domain without a flow in this session has nothing to say, but of losses. */
+		bool silent = lane == ANY_LANE && !d->announced && !has_untold_loss(d);
 		if (STAILQ_EMPTY(&d->due) && !silent && !make_due(x, d, now_ms))
 			return STEP_BAD;
 		if (!STAILQ_EMPTY(&d->due)) {

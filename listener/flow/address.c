@@ -110,6 +110,12 @@ bool address_parse(struct slice text, struct address *a)
 	return text.len >= 2 && text.len <= 45 && parse_v6(text, a->octets);
 }
 
+bool address_equal(const struct address *a, const struct address *b)
+{
+	return a->version == b->version &&
+	       memcmp(a->octets, b->octets, a->version == 4 ? 4 : 16) == 0;
+}
+
 bool cidr_parse(struct slice text, struct cidr *c)
 {
 	const char *slash = text.len == 0 ? NULL : memchr(text.data, '/', text.len);

@@ -26,6 +26,8 @@ struct cidr {
  */
 MUST_CHECK bool address_parse(struct slice text, struct address *a);
 
+bool address_equal(const struct address *a, const struct address *b);
+
 /* Reads an address with an optional prefix length. */
 MUST_CHECK bool cidr_parse(struct slice text, struct cidr *c);
 bool cidr_contains(const struct cidr *c, const struct address *a);

@@ -31,6 +31,7 @@ import harness
 Header = collections.namedtuple("Header", "version length export_time sequence domain")
 FIREWALL_EVENT, FORWARDING_STATUS = 233, 89
 TOOL_SECONDS = 60
+TEN_YEARS = "315360000"  # nfcapd begins a file at multiples of it: at 3600 a test may see two
 PORT = 4739  # of captures that are made here
 AS_IPFIX = (f"udp.port=={PORT},cflow", f"tcp.port=={PORT},cflow")
 
@@ -131,7 +132,7 @@ class Nfcapd(_Server):
         os.mkdir(self.own)
 
     def command(self):
-        return ["nfcapd", "-w", self.own, "-b", "127.0.0.1", "-p", str(self.port), "-t", "3600",
+        return ["nfcapd", "-w", self.own, "-b", "127.0.0.1", "-p", str(self.port), "-t", TEN_YEARS,
                 "-B", "4000000"]
 
     def files(self):
@@ -156,10 +157,21 @@ class Nfcapd(_Server):
                        for path in self.files())
         return [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
 
+    def exporters(self):
+        """[(observation domain, sequence errors, flows)] of every file."""
+        return [tuple(map(int, m)) for path in self.files() for m in re.findall(
+            r"ID: +(\d+), Sequence failures: (\d+), packets: \d+, flows: (\d+)",
+            _tool("nfdump", "-E", path))]
+
     def sequence_errors(self):
-        """Options data records that come after the first flow record count as errors, too."""
-        return sum(int(n) for path in self.files() for n in re.findall(
-            r"Sequence failures: (\d+)", _tool("nfdump", "-E", path)))
+        """Messages with options data that come after the first flow record count as errors, too."""
+        return sum(errors for _, errors, _ in self.exporters())
+
+    def totals(self):
+        """(flows, packets, octets)."""
+        texts = [_tool("nfdump", "-I", "-r", path) for path in self.files()]
+        return tuple(sum(int(re.search(rf"^{name}: (\d+)$", text, re.M)[1]) for text in texts)
+                     for name in ("Flows", "Packets", "Bytes"))
 
 
 class Nfacctd(_Server):
@@ -181,7 +193,8 @@ class Nfacctd(_Server):
         lines = ("daemonize: false", "nfacctd_ip: 127.0.0.1", f"nfacctd_port: {self.port}",
                  "nfacctd_disable_checks: false", "nfacctd_pipe_size: 4000000",
                  "plugin_pipe_size: 10240000", "plugin_buffer_size: 10240", "plugins: print[p]",
-                 f"aggregate_primitives: {own}", f"aggregate[p]: {aggregate}",
+                 "print_num_protos: true", f"aggregate_primitives: {own}",
+                 f"aggregate[p]: {aggregate}",
                  "print_output: json", f"print_output_file: {self.out}",
                  "print_output_file_append: true", "print_refresh_time: 3600", "")
         with open(self.conf, "w", encoding="ascii") as file:
@@ -218,10 +231,10 @@ class Nfacctd(_Server):
 class UdpSink:
     """All datagrams, in order. Reads at once, into a buffer that is as large as the kernel lets."""
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * harness.MIB)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", port))
         self.port = self.socket.getsockname()[1]
         self.datagrams = []
         self.thread = threading.Thread(target=self._read, daemon=True)

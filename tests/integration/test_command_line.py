@@ -14,6 +14,7 @@ def test_help_names_every_option():
     result = harness.run("--help")
     for option in ("--listen", "--output", "--exporter", "--domain", "--flow-format", "--fields",
                    "--config", "--read", "--allow", "--token-file", "--ready-file",
+                   "--packet-addresses", "--aws-elements", "--mtu", "--udp-rate",
                    "--check-config", "--verbose", "--quiet", "--version", "--help"):
         assert option in result.out
     assert result.err == "" and harness.run("-h").out == result.out
@@ -216,3 +217,18 @@ def test_what_is_no_flow_log_at_all_is_told_as_such(tmp_path):
 
 def test_fields_without_an_output_for_them_is_told():
     assert "--fields" in harness.run("--fields", "srcaddr", "--read", "/dev/null").err
+
+
+def test_ipfix_is_not_written_to_a_terminal():
+    """Its octets would garble it; text is what one wants to see there."""
+    master, terminal = os.openpty()
+    try:
+        sample = os.path.join(harness.DATA, "data-v2.decoded.json")
+        result = harness.run("-o", "ipfix", "--read", sample, stdout=terminal, status=1)
+        assert "binary" in result.err and "ipfix-csv" in result.err
+        os.set_blocking(master, False)
+        with pytest.raises(BlockingIOError):
+            os.read(master, 1)
+    finally:
+        os.close(master)
+        os.close(terminal)
