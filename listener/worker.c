@@ -9,7 +9,10 @@
 
 #include "base/log.h"
 
-enum { TURNS_NS = 5 * 1000 * 1000 }; /* turns in a row before I/O is looked at again */
+enum {
+	TURNS_NS = 5 * 1000 * 1000, /* turns in a row before I/O is looked at again */
+	FLUSH_MS = 20,		    /* no flow waits longer for its block to fill */
+};
 
 /* ---- deliveries ------------------------------------------------------------------------------ */
 
@@ -97,9 +100,14 @@ static void on_turns(uv_check_t *check)
 	w->pipeline.now_ms = uv_now(&w->loop);
 	while (can_turn(w) && uv_hrtime() < until)
 		give_turn(w);
-	/* While more is to come blocks fill up; before the loop sleeps they go out as they are. */
-	if (!can_turn(w))
+	/*
+	 * While more is to come blocks fill up; before the loop sleeps they go out as they are, and
+	 * now and then, since an ACK may wait for a block that nobody adds to.
+	 */
+	if (!can_turn(w) || w->pipeline.now_ms - w->flushed_ms >= FLUSH_MS) {
 		pipeline_flush(&w->pipeline);
+		w->flushed_ms = w->pipeline.now_ms;
+	}
 	finish_deliveries(w);
 	update_spin(w);
 }
@@ -129,7 +137,7 @@ static void fail_output(struct worker *w, const struct output *o)
 		return;
 	w->output_error = output_error(o);
 	const char *why = uv_strerror(w->output_error);
-	if (!output_up(o))
+	if (!output_was_up(o))
 		log_error("output", "cannot connect option=\"--output %s\" error=\"%s\"",
 			  output_name(o), why);
 	else if (w->output_error == -EPIPE)
@@ -147,7 +155,7 @@ static void look_at_outputs(struct worker *w)
 	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
 		if (output_error(w->pipeline.output[i]) != 0)
 			fail_output(w, w->pipeline.output[i]);
-		up = up && output_up(w->pipeline.output[i]);
+		up = up && output_was_up(w->pipeline.output[i]);
 	}
 	if (w->on_outputs_up == NULL || !up || w->output_error != 0)
 		return;

@@ -59,6 +59,7 @@ struct worker {
 
 	uv_idle_t spin; /* active while turns can be given: the loop must not sleep */
 	uv_check_t turn_check;
+	uint64_t flushed_ms; /* when blocks went out as they were */
 	TAILQ_HEAD(turns, turn) turns;
 	TAILQ_HEAD(deliveries, delivery) deliveries;
 

@@ -39,17 +39,6 @@ bool buf_reserve(struct buf *b, size_t n)
 	return true;
 }
 
-void buf_trim(struct buf *b)
-{
-	if (b->len == 0 || b->len > b->cap / 2)
-		return;
-	char *data = realloc(b->data, b->len);
-	if (data == NULL)
-		return;
-	b->data = data;
-	b->cap = b->len;
-}
-
 bool buf_add(struct buf *b, const void *data, size_t n)
 {
 	if (!buf_reserve(b, n))

@@ -28,8 +28,6 @@ void buf_init(struct buf *b, size_t max);
 void buf_deinit(struct buf *b);
 /* Makes room for n more octets. False when that would pass the maximum, or without memory. */
 MUST_CHECK bool buf_reserve(struct buf *b, size_t n);
-/* Gives memory back where less than half of it is used. */
-void buf_trim(struct buf *b);
 /* Appends n octets. False, and nothing appended, as buf_reserve. */
 MUST_CHECK bool buf_add(struct buf *b, const void *data, size_t n);
 

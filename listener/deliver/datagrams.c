@@ -20,6 +20,7 @@
 enum {
 	REST_MS = 1000,	 /* the first back-off; doubled from there */
 	REPEAT_MS = 100, /* templates are not sent again more often than that */
+	QUIET_MS = 2000, /* without a refusal for so long, somebody listens again */
 	BURST_MS = 50,	 /* what --udp-rate gives may be saved up for so long */
 	LOOK_UP_MS = 600 * 1000,
 	SEND_BUFFER = 1024 * 1024,
@@ -42,6 +43,7 @@ struct datagrams {
 	unsigned handles;   /* not closed yet */
 	bool was_up;
 	bool troubled; /* and said so */
+	uint64_t refused_ms;
 	int error;
 	uint64_t rest_ms;
 
@@ -117,6 +119,13 @@ static void break_session(struct datagrams *d)
 	close_udp(d);
 }
 
+static void count_last_as_lost(struct datagrams *d)
+{
+	output_lost(d->transport.output, d->last_lane, &d->last);
+	output_repeat(d->transport.output);
+	d->last = (struct tally){ .flows = 0 };
+}
+
 /*
  * The templates that the next one needs were refused, too, or will have been forgotten: they are due
  * again. What was refused itself is due with the next kick, so that it does not chase itself.
@@ -124,13 +133,25 @@ static void break_session(struct datagrams *d)
 static void on_refused(struct datagrams *d)
 {
 	tell_trouble(d, "nobody listens there, flows are lost", UV_ECONNREFUSED);
-	if (d->last.flows == 0) {
+	d->refused_ms = uv_now(d->loop);
+	if (d->last.flows == 0)
 		d->unheard = true;
+	else
+		count_last_as_lost(d);
+	/* Somebody may listen at another address of the name. */
+	if (resolver_several(&d->resolver))
+		break_session(d);
+}
+
+/* Flows were sent, and for a while none was refused. Refusals may come a second apart (ICMP). */
+static void end_trouble(struct datagrams *d)
+{
+	char text[RESOLVED_TEXT];
+	if (!d->troubled || d->last.flows == 0 || uv_now(d->loop) - d->refused_ms < QUIET_MS)
 		return;
-	}
-	output_lost(d->transport.output, d->last_lane, &d->last);
-	output_repeat(d->transport.output);
-	d->last = (struct tally){ .flows = 0 };
+	d->troubled = false;
+	log_info("output", "sending again output=%s address=%s", d->config->name,
+		 resolved_text((struct sockaddr *)&d->address, text));
 }
 
 /* Whether the socket remembers that a datagram was refused; it forgets by being asked. */
@@ -177,7 +198,7 @@ static void end_datagram(struct datagrams *d)
 	struct output *o = d->transport.output;
 	d->held = NULL;
 	d->rest_ms = REST_MS;
-	d->allowance -= (int64_t)b->batch.tally.flows * 1000;
+	d->allowance -= (int64_t)(b->batch.records > 0 ? b->batch.records : 1) * 1000;
 	d->last_lane = b->batch.lane;
 	d->last = b->batch.tally;
 	output_delivered(o, b);
@@ -190,7 +211,7 @@ static bool take_result(struct datagrams *d, int error)
 	/* The refusal is that of the one before; this one was not sent. */
 	if (error == UV_ECONNREFUSED) {
 		on_refused(d);
-		return true;
+		return d->state == UP;
 	}
 	if (error == 0) {
 		end_datagram(d);
@@ -234,10 +255,10 @@ static bool take_next(struct datagrams *d)
 		return true;
 	if (take_socket_error(d) == UV_ECONNREFUSED)
 		on_refused(d);
-	else if (d->troubled && d->last.flows > 0) {
-		d->troubled = false;
-		log_info("output", "sending again output=%s", d->config->name);
-	}
+	else
+		end_trouble(d);
+	if (d->state != UP)
+		return false;
 	d->held = output_pull(d->transport.output);
 	return d->held != NULL;
 }
@@ -449,7 +470,10 @@ static void on_udp_closed(uv_handle_t *handle)
 	d->udp_open = false;
 	if (d->state == BREAKING) {
 		return_held(d);
-		rest(d);
+		if (resolver_has_next(&d->resolver))
+			try_next_address(d);
+		else
+			rest(d);
 	} else if (d->state == RESOLVING) {
 		try_next_address(d);
 	}

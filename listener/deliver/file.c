@@ -44,23 +44,37 @@ bool file_begins_with(const char *path, struct slice octets)
 	return same;
 }
 
-/* Where the last whole message ends; -EINVAL when there is none, or something else in between. */
+enum { MESSAGE_HEADER = 16, VERSION = 10 };
+
+/* Whether there is nothing but zeros from at on, as a crash may leave in place of what was written. */
+static bool only_zeros(int fd, off_t at)
+{
+	char part[4096];
+	ssize_t n;
+	for (; (n = pread(fd, part, sizeof(part), at)) > 0; at += n)
+		for (ssize_t i = 0; i < n; i++)
+			if (part[i] != 0)
+				return false;
+	return n == 0;
+}
+
+/* Where the last whole message ends; -EINVAL when what follows is no message that was cut. */
 static off_t end_of_messages(int fd, off_t size)
 {
-	enum { HEADER = 16, VERSION = 10 };
 	off_t at = 0;
-	while (size - at >= HEADER) {
-		unsigned char h[4];
-		if (pread(fd, h, sizeof(h), at) != (ssize_t)sizeof(h))
-			return -EIO;
+	while (at < size) {
+		unsigned char h[4] = { 0, VERSION, 0, MESSAGE_HEADER };
+		ssize_t n = pread(fd, h, sizeof(h), at);
+		if (n < 0)
+			return -errno;
 		off_t len = h[2] << 8 | h[3];
-		if (h[0] != 0 || h[1] != VERSION || len < HEADER)
-			return -EINVAL;
+		if (h[0] != 0 || h[1] != VERSION || len < MESSAGE_HEADER)
+			return at > 0 && only_zeros(fd, at) ? at : -EINVAL;
 		if (len > size - at)
 			break;
 		at += len;
 	}
-	return at == 0 ? -EINVAL : at;
+	return at;
 }
 
 int file_mend_messages(const char *path, int fd)

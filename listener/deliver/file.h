@@ -17,7 +17,7 @@ off_t file_size(int fd);
 bool file_begins_with(const char *path, struct slice octets);
 /*
  * Makes a file of IPFIX Messages (RFC 5655) ready for another session: a message that is cut short,
- * as a crash leaves it, is removed, since nothing after it could be decoded; that is logged. 0, or
+ * or zeros, as a crash leaves them, are removed, since nothing after them could be decoded; that is logged. 0, or
  * -EINVAL when it is something else than IPFIX, or a negative errno.
  */
 MUST_CHECK int file_mend_messages(const char *path, int fd);

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "deliver/transport.h"
 
 enum {
@@ -23,7 +24,8 @@ enum {
 	LOW_MARK = 1024 * 1024,
 	HAND_OVER = 64 * 1024, /* so much is ready before the transport is told, or a flush */
 	SPARE_OCTETS = 1024 * 1024,
-	OPEN_BLOCKS = 16, /* lanes that are filled at a time */
+	SPARE_BUFFERS = 64,
+	OPEN_BLOCKS = 64, /* lanes that are filled at a time */
 	TICK_MS = 1000,	  /* what waits for its time is looked at so often */
 };
 
@@ -40,8 +42,8 @@ struct output {
 	bool flushing; /* open blocks may be pulled, though not full */
 	struct blocks ready;
 	size_t ready_octets;
-	struct blocks spare;
-	size_t spare_octets;
+	char *spare[SPARE_BUFFERS]; /* of encoder_batch_size */
+	unsigned spares;
 	struct ages undelivered; /* open, ready or carried, oldest first */
 	size_t carried;		 /* blocks pulled, and not delivered or returned */
 
@@ -64,52 +66,62 @@ struct output {
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-static void block_free(struct block *b)
+static void keep_buffer(struct output *o, char *buffer)
 {
-	buf_deinit(&b->batch.bytes);
-	free(b);
-}
-
-static void blocks_free(struct blocks *blocks)
-{
-	struct block *b;
-	while ((b = blocks_take(blocks)) != NULL)
-		block_free(b);
+	size_t size = encoder_batch_size(&o->encoder);
+	if (o->spares < SPARE_BUFFERS && (o->spares + 1) * size <= SPARE_OCTETS)
+		o->spare[o->spares++] = buffer;
+	else
+		free(buffer);
 }
 
 /* A block with room for a batch; NULL without memory. */
-static struct block *take_block(struct output *o, enum block_kind kind)
+static struct block *block_new(struct output *o, enum block_kind kind)
 {
-	struct block *b = blocks_take(&o->spare);
-	if (b != NULL) {
-		o->spare_octets -= b->batch.bytes.cap;
-	} else {
-		size_t size = encoder_batch_size(&o->encoder);
-		b = calloc(1, sizeof(*b));
-		if (b == NULL)
-			return NULL;
-		batch_init(&b->batch, size);
-		if (!buf_reserve(&b->batch.bytes, size)) {
-			free(b);
-			return NULL;
-		}
+	size_t size = encoder_batch_size(&o->encoder);
+	struct block *b = calloc(1, sizeof(*b));
+	if (b == NULL)
+		return NULL;
+	b->output = o;
+	b->kind = kind;
+	batch_init(&b->batch, size);
+	if (o->spares > 0) {
+		b->batch.bytes.data = o->spare[--o->spares];
+		b->batch.bytes.cap = size;
+	} else if (!buf_reserve(&b->batch.bytes, size)) {
+		free(b);
+		return NULL;
 	}
-	struct batch batch = b->batch;
-	*b = (struct block){ .output = o, .kind = kind, .batch = batch };
-	batch_clear(&b->batch);
 	return b;
 }
 
-static void keep_spare(struct output *o, struct block *b)
+static void block_free(struct output *o, struct block *b)
 {
 	struct buf *bytes = &b->batch.bytes;
-	if (bytes->cap < encoder_batch_size(&o->encoder) ||
-	    o->spare_octets + bytes->cap > SPARE_OCTETS) {
-		block_free(b);
+	if (bytes->cap == encoder_batch_size(&o->encoder))
+		keep_buffer(o, bytes->data);
+	else
+		buf_deinit(bytes);
+	free(b);
+}
+
+static void blocks_free(struct output *o, struct blocks *blocks)
+{
+	struct block *b;
+	while ((b = blocks_take(blocks)) != NULL)
+		block_free(o, b);
+}
+
+void output_shrink(struct output *o, struct block *b)
+{
+	struct buf *bytes = &b->batch.bytes;
+	char *copy = bytes->len < bytes->cap / 2 ? malloc(bytes->len) : NULL;
+	if (copy == NULL)
 		return;
-	}
-	o->spare_octets += bytes->cap;
-	TAILQ_INSERT_HEAD(&o->spare, b, link);
+	memcpy(copy, bytes->data, bytes->len);
+	keep_buffer(o, bytes->data);
+	bytes->data = copy;
+	bytes->cap = bytes->len;
 }
 
 static void wait_more(struct output *o, size_t octets)
@@ -137,21 +149,23 @@ static struct block *find_open(const struct output *o, unsigned lane)
 	return NULL;
 }
 
-/* An open block is done: it waits to be pulled, in no more memory than it needs. */
+/* An open block is done: it waits to be pulled. */
 static void end_block(struct output *o, struct block *b)
 {
 	TAILQ_REMOVE(&o->open, b, link);
 	o->opens--;
 	TAILQ_INSERT_TAIL(&o->ready, b, link);
 	o->ready_octets += b->batch.bytes.len;
-	buf_trim(&b->batch.bytes);
 }
 
 static struct block *open_block(struct output *o, unsigned lane)
 {
-	if (o->opens == OPEN_BLOCKS)
-		end_block(o, TAILQ_FIRST(&o->open));
-	struct block *b = take_block(o, BLOCK_FLOWS);
+	struct block *oldest = TAILQ_FIRST(&o->open);
+	if (o->opens == OPEN_BLOCKS) {
+		end_block(o, oldest);
+		output_shrink(o, oldest);
+	}
+	struct block *b = block_new(o, BLOCK_FLOWS);
 	if (b == NULL)
 		return NULL;
 	b->batch.lane = lane;
@@ -270,19 +284,20 @@ void output_repeat(struct output *o)
 static struct block *pull_ahead(struct output *o, bool *failed)
 {
 	const struct block *next = TAILQ_FIRST(&o->ready);
+	*failed = false;
+	if (!encoder_may_be_ahead(&o->encoder))
+		return NULL;
 	bool header = o->encoder.settings.class->header != NULL;
-	struct block *b = take_block(o, header ? BLOCK_HEADER : BLOCK_AHEAD);
+	struct block *b = block_new(o, header ? BLOCK_HEADER : BLOCK_AHEAD);
 	enum step step = b == NULL ? STEP_BAD
 				   : encoder_ahead(&o->encoder,
 						   next == NULL ? ANY_LANE : next->batch.lane,
 						   uv_now(o->tick.loop), &b->batch);
 	*failed = step == STEP_BAD;
-	if (step == STEP_OK) {
-		buf_trim(&b->batch.bytes);
+	if (step == STEP_OK)
 		return b;
-	}
 	if (b != NULL)
-		keep_spare(o, b);
+		block_free(o, b);
 	return NULL;
 }
 
@@ -313,8 +328,8 @@ struct block *output_pull(struct output *o)
 	if (b == NULL)
 		return NULL;
 	encoder_stamp(&o->encoder, &b->batch);
-	b->carried = true;
-	o->carried++;
+	b->carried = !b->delivered;
+	o->carried += b->carried;
 	return b;
 }
 
@@ -345,7 +360,7 @@ void output_lost(struct output *o, unsigned lane, const struct tally *tally)
 
 void output_recycle(struct output *o, struct block *b)
 {
-	keep_spare(o, b);
+	block_free(o, b);
 }
 
 void output_return(struct output *o, struct blocks *blocks)
@@ -355,7 +370,7 @@ void output_return(struct output *o, struct blocks *blocks)
 		TAILQ_REMOVE(blocks, b, link);
 		end_carrying(o, b);
 		if (b->kind != BLOCK_FLOWS) {
-			keep_spare(o, b);
+			block_free(o, b);
 			continue;
 		}
 		TAILQ_INSERT_HEAD(&o->ready, b, link);
@@ -378,7 +393,7 @@ void output_progress(struct output *o)
 
 /* ---- what was promised ----------------------------------------------------------------------- */
 
-bool output_up(const struct output *o)
+bool output_was_up(const struct output *o)
 {
 	return o->sessions > 0;
 }
@@ -390,7 +405,7 @@ bool output_full(const struct output *o)
 
 bool output_idle(const struct output *o)
 {
-	return TAILQ_EMPTY(&o->open) && TAILQ_EMPTY(&o->ready) && o->carried == 0;
+	return TAILQ_EMPTY(&o->undelivered) && o->carried == 0;
 }
 
 uint64_t output_taken(const struct output *o)
@@ -488,7 +503,6 @@ int output_open(struct output **o, const struct output_config *config, uv_loop_t
 	new->data = data;
 	TAILQ_INIT(&new->open);
 	TAILQ_INIT(&new->ready);
-	TAILQ_INIT(&new->spare);
 	TAILQ_INIT(&new->undelivered);
 	encoder_init(&new->encoder, &config->encoder);
 	int error = transport_of(&config->destination)->open(&new->transport, new, loop);
@@ -535,9 +549,10 @@ void output_reopen(struct output *o)
 static void on_tick_closed(uv_handle_t *handle)
 {
 	struct output *o = handle->data;
-	blocks_free(&o->open);
-	blocks_free(&o->ready);
-	blocks_free(&o->spare);
+	blocks_free(o, &o->open);
+	blocks_free(o, &o->ready);
+	while (o->spares > 0)
+		free(o->spare[--o->spares]);
 	encoder_deinit(&o->encoder);
 	free(o);
 }
@@ -548,12 +563,28 @@ void output_closed(struct output *o)
 	uv_close((uv_handle_t *)&o->tick, on_tick_closed);
 }
 
+/* What a collector acknowledged just before it went: acknowledged to peers, too. */
+static void tell_unread(const struct output *o)
+{
+	const struct block *b;
+	uint64_t flows = 0;
+	TAILQ_FOREACH(b, &o->ready, link)
+		if (b->delivered)
+			flows += b->batch.tally.flows;
+	if (flows > 0)
+		log_warn("output",
+			 "the collector had acknowledged flows when it went, and may not have read "
+			 "them output=%s flows=%llu",
+			 o->config->name, (unsigned long long)flows);
+}
+
 void output_close(struct output **o, bool abort)
 {
 	struct output *old = *o;
 	*o = NULL;
 	if (old == NULL)
 		return;
+	tell_unread(old);
 	/* Nobody is there to be told any more. */
 	old->on_progress = NULL;
 	uv_timer_stop(&old->tick);

@@ -32,7 +32,7 @@ struct output_config {
  */
 struct output;
 
-/* Something was delivered, failed (output_error), or came up (output_up). */
+/* Something was delivered, failed (output_error), or came up (output_was_up). */
 typedef void (*output_progress_cb)(void *data);
 
 /* Opens the destination, or begins to. The loop must run until the output is closed. */
@@ -40,7 +40,7 @@ MUST_CHECK int output_open(struct output **o, const struct output_config *config
 			   output_progress_cb on_progress, void *data);
 
 /* Whether its first session has begun: what was to be opened or connected is. */
-bool output_up(const struct output *o);
+bool output_was_up(const struct output *o);
 
 /*
  * Decides the columns of an output that names them first, unless --fields did. Must come before the
@@ -62,7 +62,10 @@ void output_last_call(struct output *o);
 /* Above the high mark, until below the low one: encode nothing more. */
 bool output_full(const struct output *o);
 
-/* Whether everything is delivered, headers and templates too. */
+/*
+ * Whether everything is delivered, headers and templates too. What was delivered once and would be
+ * sent again, as the collector may not have read it, does not count.
+ */
 bool output_idle(const struct output *o);
 uint64_t output_taken(const struct output *o);
 uint64_t output_delivered_flows(const struct output *o);

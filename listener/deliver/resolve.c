@@ -52,6 +52,16 @@ const struct sockaddr *resolver_next(struct resolver *r)
 	return a->ai_addr;
 }
 
+bool resolver_has_next(const struct resolver *r)
+{
+	return r->next != NULL;
+}
+
+bool resolver_several(const struct resolver *r)
+{
+	return r->found != NULL && r->found->ai_next != NULL;
+}
+
 void resolver_forget(struct resolver *r, void (*on_forgotten)(struct resolver *r))
 {
 	if (r->busy) {

@@ -23,6 +23,9 @@ MUST_CHECK int resolver_ask(struct resolver *r, uv_loop_t *loop, const struct de
 			    void (*on_resolved)(struct resolver *r, int error));
 /* The next address to try; NULL after the last. Lives until the next question. */
 const struct sockaddr *resolver_next(struct resolver *r);
+bool resolver_has_next(const struct resolver *r);
+/* Whether the name has more than one address. */
+bool resolver_several(const struct resolver *r);
 /* An end: calls on_forgotten when the owner may be freed, at once or when libuv is done with it. */
 void resolver_forget(struct resolver *r, void (*on_forgotten)(struct resolver *r));
 

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "base/log.h"
@@ -28,13 +29,14 @@
 #include "deliver/transport.h"
 
 enum {
-	UNWRITTEN_MOST = 256 * 1024, /* octets that libuv holds for the socket */
-	KEPT_MOST = 4 * 1024 * 1024, /* about the largest receive buffer of a kernel */
-	KEPT_MS = 2000,		     /* a collector reads what it got within this time */
-	CONNECT_MS = 10 * 1000,	     /* for each address */
-	REST_MS = 1000,		     /* the first back-off; doubled from there */
-	CHECK_FIRST_MS = 1,	     /* how soon acknowledgements are looked for, then twice */
-	CHECK_LAST_MS = 64,	     /* as long each time up to this */
+	UNWRITTEN_MOST = 256 * 1024,  /* octets that libuv holds for the socket */
+	KEPT_MOST = 16 * 1024 * 1024, /* more than a receive buffer usually grows to */
+	KEPT_MS = 2000,		      /* a collector reads what it got within this time */
+	CONNECT_MS = 10 * 1000,	      /* for each address */
+	REST_MS = 1000,		      /* the first back-off; doubled from there */
+	LIVED_MS = 250,		      /* a session that lasted so long begins the back-off anew */
+	CHECK_FIRST_MS = 1,	      /* how soon acknowledgements are looked for, then twice */
+	CHECK_LAST_MS = 64,	      /* as long each time up to this */
 	KEEPALIVE_SECONDS = 60,
 };
 
@@ -60,6 +62,7 @@ struct stream {
 	struct blocks sent;
 	struct blocks kept;
 	size_t kept_octets;
+	uint64_t up_ms;	  /* when it began */
 	uint64_t written; /* octets given to libuv */
 	uint64_t acknowledged;
 	uint64_t check_ms;
@@ -72,7 +75,7 @@ static struct stream *stream_of(struct transport *t)
 }
 
 static void begin_session(struct stream *s);
-static void go_up(struct stream *s);
+static void go_up(struct stream *s, const struct sockaddr *peer);
 
 /* ---- between sessions ------------------------------------------------------------------------ */
 
@@ -118,18 +121,36 @@ static void on_connect_late(uv_timer_t *timer)
 	close_tcp(s);
 }
 
+/*
+ * Who is there. A connect to a local port that nobody listens on may be given that port as its own
+ * and meet itself (RFC 9293 section 3.5, simultaneous open): nobody is there then.
+ */
+static int check_peer(const struct stream *s, struct sockaddr *peer, int size)
+{
+	struct sockaddr_storage own;
+	int own_size = sizeof(own);
+	memset(&own, 0, sizeof(own));
+	memset(peer, 0, (size_t)size);
+	int error = uv_tcp_getpeername(&s->tcp, peer, &size);
+	if (error == 0)
+		error = uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&own, &own_size);
+	if (error != 0)
+		return error;
+	return memcmp(&own, peer, sizeof(own)) == 0 ? UV_ECONNREFUSED : 0;
+}
+
 static void on_connected(uv_connect_t *connect, int status)
 {
 	struct stream *s = connect->data;
 	uv_timer_stop(&s->timer);
 	if (s->state != CONNECTING || uv_is_closing((uv_handle_t *)&s->tcp))
 		return;
-	if (status == 0) {
-		go_up(s);
-		return;
-	}
-	s->error = status;
-	close_tcp(s);
+	struct sockaddr_storage peer;
+	s->error = status != 0 ? status : check_peer(s, (struct sockaddr *)&peer, sizeof(peer));
+	if (s->error == 0)
+		go_up(s, (struct sockaddr *)&peer);
+	else
+		close_tcp(s);
 }
 
 static void try_next_address(struct stream *s)
@@ -175,7 +196,7 @@ static void begin_session(struct stream *s)
 static void drop_kept(struct stream *s, struct block *b)
 {
 	TAILQ_REMOVE(&s->kept, b, link);
-	s->kept_octets -= b->batch.bytes.len;
+	s->kept_octets -= b->batch.bytes.len + sizeof(*b);
 	output_recycle(s->transport.output, b);
 }
 
@@ -194,8 +215,8 @@ static void break_session(struct stream *s, int error)
 	if (s->state != UP)
 		return;
 	s->state = BREAKING;
-	/* A session in which nothing got through is no reason to hurry. */
-	if (s->acknowledged > 0)
+	/* One that ends at once is a load balancer's without a collector: no reason to hurry. */
+	if (s->acknowledged > 0 && uv_now(s->loop) - s->up_ms >= LIVED_MS)
 		s->rest_ms = REST_MS;
 	log_warn("output", "connection lost, trying again output=%s error=\"%s\"", s->config->name,
 		 error == UV_EOF ? "closed by the collector" : uv_strerror(error));
@@ -228,7 +249,7 @@ static void keep(struct stream *s, struct block *b)
 	}
 	b->delivered_ms = uv_now(s->loop);
 	TAILQ_INSERT_TAIL(&s->kept, b, link);
-	s->kept_octets += b->batch.bytes.len;
+	s->kept_octets += b->batch.bytes.len + sizeof(*b);
 }
 
 /* While a collector takes nothing in, nobody knows what it has read: nothing is dropped for age. */
@@ -300,6 +321,7 @@ static void fill(struct stream *s)
 	bool any = false;
 	while (s->state == UP && uv_stream_get_write_queue_size(stream) < UNWRITTEN_MOST &&
 	       (b = output_pull(s->transport.output)) != NULL) {
+		output_shrink(s->transport.output, b);
 		uv_buf_t octets = uv_buf_init(b->batch.bytes.data, (unsigned)b->batch.bytes.len);
 		any = true;
 		b->write_done = false;
@@ -332,16 +354,14 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 		break_session(stream->data, (int)n);
 }
 
-static void go_up(struct stream *s)
+static void go_up(struct stream *s, const struct sockaddr *peer)
 {
 	char text[RESOLVED_TEXT];
-	struct sockaddr_storage peer;
-	int len = sizeof(peer);
-	bool known = uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&peer, &len) == 0;
 	log_info("output", "connected output=%s address=%s", s->config->name,
-		 known ? resolved_text((struct sockaddr *)&peer, text) : "?");
+		 resolved_text(peer, text));
 	s->state = UP;
 	s->was_up = true;
+	s->up_ms = uv_now(s->loop);
 	s->written = 0;
 	s->acknowledged = 0;
 	uv_tcp_nodelay(&s->tcp, 1);

@@ -49,6 +49,11 @@ void output_down(struct output *o);
 void output_repeat(struct output *o);
 /* The next block to send, stamped; NULL when there is none now. The transport owns it. */
 struct block *output_pull(struct output *o);
+/*
+ * Moves a block that is less than half full into a buffer of its size, as many of them may wait to be
+ * acknowledged. The large buffer is used again, so that no holes are left behind.
+ */
+void output_shrink(struct output *o, struct block *b);
 /* The destination has the block's flows. The transport keeps the block. */
 void output_delivered(struct output *o, struct block *b);
 /* Flows of a block that was delivered are lost after all: counted, and told to collectors. */

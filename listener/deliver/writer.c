@@ -129,11 +129,15 @@ static bool fits_file(const struct writer *w, int fd)
 	if (w->path == NULL || file_size(fd) <= 0)
 		return true;
 	if (w->config->encoder.class->messages) {
-		if (file_mend_messages(w->path, fd) == 0)
-			return true;
-		log_error("output", "the file is something else than IPFIX; move it away file=%s",
-			  w->path);
-		return false;
+		int error = file_mend_messages(w->path, fd);
+		if (error == -EINVAL)
+			log_error("output",
+				  "the file is something else than IPFIX; move it away file=%s",
+				  w->path);
+		else if (error != 0)
+			log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
+				  uv_strerror(error));
+		return error == 0;
 	}
 	/* Under another header the records to come would stand in the wrong columns. */
 	if (file_begins_with(w->path, buf_slice(&w->header)))
@@ -172,7 +176,7 @@ static int reopen(struct writer *w)
 	close(w->fd);
 	w->fd = fd;
 	log_info("output", "reopened file=%s", w->path);
-	return write_header(w);
+	return w->header.len == 0 ? 0 : write_header(w);
 }
 
 static int do_block(struct writer *w, struct block *block)

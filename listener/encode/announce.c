@@ -16,15 +16,19 @@
 #include <fixbuf/public.h>
 #include <stdlib.h>
 
-struct announcer {
+struct announce_model {
 	const struct encoder_settings *settings;
 	const struct format *columns;
+	fbInfoModel_t *elements;
+	uint8_t *buffer; /* the message being made */
+};
+
+struct announcer {
+	const struct announce_model *model;
 	uint32_t domain;
-	fbInfoModel_t *model;
 	fBuf_t *fbuf; /* owns session and exporter */
 	fbSession_t *session;
 	fbExporter_t *exporter;
-	uint8_t *buffer;   /* the message being made */
 	unsigned records;  /* in it */
 	bool begun;	   /* something is in it */
 	bool options_last; /* an Options Template was the last that went in */
@@ -104,7 +108,10 @@ static const fbInfoElementSpec_t interface_spec[] = {
 	FB_IESPEC_NULL,
 };
 
-/* RFC 7011 section 4.3, the Exporting Process Reliability Statistics. */
+/*
+ * RFC 7011 section 4.3, the Exporting Process Reliability Statistics. They are counted for each
+ * domain, and so the domain is their scope.
+ */
 static const fbInfoElementSpec_t loss_spec[] = {
 	{ SCOPE },
 	{ PADDING },
@@ -165,15 +172,15 @@ static fbInfoElement_t aws_element(enum field field, uint32_t enterprise,
 	return element;
 }
 
-static void add_aws_elements(struct announcer *a)
+static void add_aws_elements(struct announce_model *m)
 {
 	for (enum field field = 0; field < FIELD_COUNT; field++) {
 		char name[AWS_NAME_ROOM];
 		if (field_element(field) == 0)
 			continue;
 		aws_name(field, name);
-		fbInfoElement_t element = aws_element(field, a->settings->aws_elements, name);
-		fbInfoModelAddElement(a->model, &element);
+		fbInfoElement_t element = aws_element(field, m->settings->aws_elements, name);
+		fbInfoModelAddElement(m->elements, &element);
 	}
 }
 
@@ -201,15 +208,15 @@ static bool append(fbTemplate_t *template, const char *name, uint16_t octets)
 
 static bool add_flow_template(struct announcer *a, unsigned variant)
 {
-	fbTemplate_t *template = fbTemplateAlloc(a->model);
+	fbTemplate_t *template = fbTemplateAlloc(a->model->elements);
 	bool ok = true;
 	for (enum element e = 0; e < ELEMENT_COUNT; e++)
 		if (element_in(e, variant))
 			ok = ok &&
 			     append(template, element_info[e].name.data, element_info[e].octets);
-	for (enum field f = 0; a->settings->aws_elements != 0 && f < FIELD_COUNT; f++) {
+	for (enum field f = 0; a->model->settings->aws_elements != 0 && f < FIELD_COUNT; f++) {
 		char name[AWS_NAME_ROOM];
-		if (!announce_has_field(a->columns, f))
+		if (!announce_has_field(a->model->columns, f))
 			continue;
 		aws_name(f, name);
 		ok = ok && append(template, name, 0);
@@ -223,7 +230,7 @@ static bool add_options(struct announcer *a, uint16_t id, const fbInfoElementSpe
 {
 	for (unsigned internal = 0; internal < 2; internal++) {
 		GError *error = NULL;
-		fbTemplate_t *template = fbTemplateAlloc(a->model);
+		fbTemplate_t *template = fbTemplateAlloc(a->model->elements);
 		fbInfoElementSpec_t *copy = (fbInfoElementSpec_t *)(uintptr_t)spec;
 		bool ok = fbTemplateAppendSpecArray(template, copy, internal, &error);
 		g_clear_error(&error);
@@ -283,7 +290,7 @@ static void take_message(struct announcer *a)
 		a->failed = true;
 		return;
 	}
-	size_t len = whole_sets(a->buffer, fbExporterGetMsgLen(a->exporter));
+	size_t len = whole_sets(a->model->buffer, fbExporterGetMsgLen(a->exporter));
 	unsigned records = a->records;
 	a->records = 0;
 	if (len == MESSAGE_HEADER)
@@ -295,7 +302,7 @@ static void take_message(struct announcer *a)
 	}
 	m->len = len;
 	m->records = records;
-	memcpy(m->octets, a->buffer, len);
+	memcpy(m->octets, a->model->buffer, len);
 	STAILQ_INSERT_TAIL(a->to, m, link);
 }
 
@@ -358,10 +365,10 @@ static void tell_types(struct announcer *a)
 {
 	put_template(a, TEMPLATE_TYPE, true);
 	for (enum field field = 0; field < FIELD_COUNT; field++) {
-		if (!announce_has_field(a->columns, field))
+		if (!announce_has_field(a->model->columns, field))
 			continue;
 		const fbInfoElement_t *element = fbInfoModelGetElementByID(
-			a->model, field_element(field), a->settings->aws_elements);
+			a->model->elements, field_element(field), a->model->settings->aws_elements);
 		struct slice name = slice_text(element->ref.name);
 		struct slice what = field_name(field);
 		fbInfoElementOptRec_t record = {
@@ -453,7 +460,9 @@ bool announce(struct announcer *a, unsigned topics, uint32_t variants, struct do
 {
 	a->to = to;
 	a->failed = false;
-	if (topics & TOPIC_TYPES && a->settings->aws_elements != 0)
+	a->begun = false;
+	a->records = 0;
+	if (topics & TOPIC_TYPES && a->model->settings->aws_elements != 0)
 		tell_types(a);
 	if (topics & TOPIC_TEMPLATES)
 		tell_templates(a, variants, facts);
@@ -469,33 +478,58 @@ bool announce(struct announcer *a, unsigned topics, uint32_t variants, struct do
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
+struct announce_model *announce_model_new(const struct encoder_settings *settings,
+					  const struct format *columns)
+{
+	struct announce_model *m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	m->settings = settings;
+	m->columns = columns;
+	m->buffer = malloc(settings->message_size);
+	if (m->buffer == NULL) {
+		free(m);
+		return NULL;
+	}
+	m->elements = fbInfoModelAlloc();
+	if (settings->aws_elements != 0)
+		add_aws_elements(m);
+	return m;
+}
+
+void announce_model_free(struct announce_model **m)
+{
+	struct announce_model *old = *m;
+	if (old == NULL)
+		return;
+	*m = NULL;
+	fbInfoModelFree(old->elements);
+	free(old->buffer);
+	free(old);
+}
+
 static bool make_session(struct announcer *a)
 {
-	a->model = fbInfoModelAlloc();
-	if (a->settings->aws_elements != 0)
-		add_aws_elements(a);
-	a->session = fbSessionAlloc(a->model);
+	const struct announce_model *m = a->model;
+	a->session = fbSessionAlloc(m->elements);
 	fbSessionSetDomain(a->session, a->domain);
 	/* Before there is a buffer, so that nothing is exported yet. */
 	if (!add_templates(a))
 		return false;
-	a->exporter = fbExporterAllocBuffer(a->buffer, (uint16_t)a->settings->message_size);
+	a->exporter = fbExporterAllocBuffer(m->buffer, (uint16_t)m->settings->message_size);
 	a->fbuf = fBufAllocForExport(a->session, a->exporter);
 	fBufSetAutomaticMode(a->fbuf, FALSE);
 	return true;
 }
 
-struct announcer *announcer_new(const struct encoder_settings *settings,
-				const struct format *columns, uint32_t domain)
+struct announcer *announcer_new(struct announce_model *model, uint32_t domain)
 {
 	struct announcer *a = calloc(1, sizeof(*a));
 	if (a == NULL)
 		return NULL;
-	a->settings = settings;
-	a->columns = columns;
+	a->model = model;
 	a->domain = domain;
-	a->buffer = malloc(settings->message_size);
-	if (a->buffer == NULL || !make_session(a))
+	if (!make_session(a))
 		announcer_free(&a);
 	return a;
 }
@@ -510,10 +544,6 @@ void announcer_free(struct announcer **a)
 		fBufFree(old->fbuf);
 	else if (old->session != NULL)
 		fbSessionFree(old->session);
-	/* After all that refers to it. */
-	if (old->model != NULL)
-		fbInfoModelFree(old->model);
-	free(old->buffer);
 	free(old);
 }
 

@@ -55,15 +55,19 @@ struct message {
 };
 STAILQ_HEAD(messages, message);
 
+/* What the domains of an encoder share: the information model, and room for a message. */
+struct announce_model;
+
+/* settings and columns (whose AWS elements a record has) must outlive it. NULL without memory. */
+struct announce_model *announce_model_new(const struct encoder_settings *settings,
+					  const struct format *columns);
+void announce_model_free(struct announce_model **m);
+
 /* Encodes for one domain. */
 struct announcer;
 
-/*
- * NULL without memory. columns: whose AWS elements a record has, when settings ask for them. Both
- * must outlive it. A message must hold announce_least_message() octets.
- */
-struct announcer *announcer_new(const struct encoder_settings *settings,
-				const struct format *columns, uint32_t domain);
+/* The model must outlive it. NULL without memory. */
+struct announcer *announcer_new(struct announce_model *model, uint32_t domain);
 void announcer_free(struct announcer **a);
 /*
  * Appends the messages that tell these topics, none larger than settings->message_size; marks the

@@ -115,6 +115,11 @@ void encoder_last_call(struct encoder *e)
 		ipfix_last_call(e->ipfix);
 }
 
+bool encoder_may_be_ahead(const struct encoder *e)
+{
+	return e->ipfix != NULL || e->header_due;
+}
+
 enum step encoder_ahead(struct encoder *e, unsigned lane, uint64_t now_ms, struct batch *b)
 {
 	if (e->ipfix != NULL)

@@ -93,6 +93,8 @@ void encoder_new_session(struct encoder *e);
 void encoder_repeat(struct encoder *e);
 /* The end is near: what waits for its time is due now. */
 void encoder_last_call(struct encoder *e);
+/* Whether it is worth to make a batch and ask encoder_ahead. */
+bool encoder_may_be_ahead(const struct encoder *e);
 /*
  * The next batch that has to be sent before anything else; any_lane, or before more of this lane
  * only. Fills *b, which is empty and of encoder_batch_size. STEP_MORE: nothing is due. STEP_BAD: no

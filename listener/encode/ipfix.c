@@ -62,6 +62,7 @@ struct ipfix {
 	enum field aws[FIELD_COUNT]; /* AWS's elements of a record */
 	unsigned aws_count;
 	const struct format *columns;
+	struct announce_model *model;
 	struct domain **domain;
 	unsigned domains;
 	unsigned last; /* looked up */
@@ -283,7 +284,7 @@ static struct domain *domain_new(const struct ipfix *x, const struct flow *flow)
 	d->number = flow->source->domain;
 	d->exporter = flow->source->address;
 	name_domain(d, flow);
-	d->announcer = announcer_new(x->settings, x->columns, d->number);
+	d->announcer = announcer_new(x->model, d->number);
 	if (d->announcer == NULL) {
 		domain_free(d);
 		return NULL;
@@ -484,6 +485,9 @@ struct ipfix *ipfix_new(const struct encoder_settings *settings, const struct fo
 	x->settings = settings;
 	x->columns = columns;
 	list_elements(x);
+	x->model = announce_model_new(settings, columns);
+	if (x->model == NULL)
+		ipfix_free(&x);
 	return x;
 }
 
@@ -496,6 +500,7 @@ void ipfix_free(struct ipfix **x)
 	for (unsigned i = 0; i < old->domains; i++)
 		domain_free(old->domain[i]);
 	free(old->domain);
+	announce_model_free(&old->model);
 	free(old);
 }
 

@@ -9,10 +9,11 @@
 
 /*
  * The interfaces of an observation domain: number and id, so that collectors can be told which is
- * which. Bounded: at NAMES_LIMIT it is emptied and learns anew, as interfaces come and go for ever.
+ * which. Grows with them, up to NAMES_LIMIT: then it is emptied and learns anew, as interfaces come and
+ * go for ever.
  */
 enum {
-	NAMES_LIMIT = 4096,
+	NAMES_LIMIT = 16 * 1024,
 	/* With its NUL: "tgw-attach-" and "eni-" with 17 hex digits fit. */
 	NAME_ROOM = 32,
 };
@@ -25,6 +26,7 @@ struct name {
 
 struct names {
 	struct name *place; /* open addressing; NULL until the first one */
+	unsigned places;    /* a power of two */
 	unsigned count;
 	unsigned untold;
 };
