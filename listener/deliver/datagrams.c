@@ -42,8 +42,8 @@ struct datagrams {
 	uv_timer_t look_up; /* the name again */
 	unsigned handles;   /* not closed yet */
 	bool was_up;
-	bool troubled; /* and said so */
-	uint64_t refused_ms;
+	bool troubled;	  /* and said so */
+	uint64_t well_ms; /* since when flows are sent and not refused; 0: none yet */
 	int error;
 	uint64_t rest_ms;
 
@@ -133,7 +133,7 @@ static void count_last_as_lost(struct datagrams *d)
 static void on_refused(struct datagrams *d)
 {
 	tell_trouble(d, "nobody listens there, flows are lost", UV_ECONNREFUSED);
-	d->refused_ms = uv_now(d->loop);
+	d->well_ms = 0;
 	if (d->last.flows == 0)
 		d->unheard = true;
 	else
@@ -147,7 +147,7 @@ static void on_refused(struct datagrams *d)
 static void end_trouble(struct datagrams *d)
 {
 	char text[RESOLVED_TEXT];
-	if (!d->troubled || d->last.flows == 0 || uv_now(d->loop) - d->refused_ms < QUIET_MS)
+	if (!d->troubled || d->well_ms == 0 || uv_now(d->loop) - d->well_ms < QUIET_MS)
 		return;
 	d->troubled = false;
 	log_info("output", "sending again output=%s address=%s", d->config->name,
@@ -201,6 +201,8 @@ static void end_datagram(struct datagrams *d)
 	d->allowance -= (int64_t)(b->batch.records > 0 ? b->batch.records : 1) * 1000;
 	d->last_lane = b->batch.lane;
 	d->last = b->batch.tally;
+	if (d->well_ms == 0 && d->last.flows > 0)
+		d->well_ms = uv_now(d->loop);
 	output_delivered(o, b);
 	output_recycle(o, b);
 }
@@ -218,6 +220,9 @@ static bool take_result(struct datagrams *d, int error)
 		return true;
 	}
 	tell_trouble(d, "cannot send, trying again", error);
+	d->well_ms = 0;
+	/* It did not leave: to send it again makes no duplicates. */
+	d->held->sent = false;
 	break_session(d);
 	return false;
 }

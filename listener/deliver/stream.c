@@ -29,14 +29,14 @@
 #include "deliver/transport.h"
 
 enum {
-	UNWRITTEN_MOST = 256 * 1024,  /* octets that libuv holds for the socket */
-	KEPT_MOST = 16 * 1024 * 1024, /* more than a receive buffer usually grows to */
-	KEPT_MS = 2000,		      /* a collector reads what it got within this time */
-	CONNECT_MS = 10 * 1000,	      /* for each address */
-	REST_MS = 1000,		      /* the first back-off; doubled from there */
-	LIVED_MS = 250,		      /* a session that lasted so long begins the back-off anew */
-	CHECK_FIRST_MS = 1,	      /* how soon acknowledgements are looked for, then twice */
-	CHECK_LAST_MS = 64,	      /* as long each time up to this */
+	UNWRITTEN_MOST = 256 * 1024, /* octets that libuv holds for the socket */
+	KEPT_MOST = 8 * 1024 * 1024, /* more than a receive buffer usually grows to */
+	KEPT_MS = 2000,		     /* a collector reads what it got within this time */
+	CONNECT_MS = 10 * 1000,	     /* for each address */
+	REST_MS = 1000,		     /* the first back-off; doubled from there */
+	LIVED_MS = 250,		     /* a session that lasted so long begins the back-off anew */
+	CHECK_FIRST_MS = 1,	     /* how soon acknowledgements are looked for, then twice */
+	CHECK_LAST_MS = 64,	     /* as long each time up to this */
 	KEEPALIVE_SECONDS = 60,
 };
 
@@ -176,6 +176,9 @@ static void try_next_address(struct stream *s)
 static void on_resolved(struct resolver *r, int error)
 {
 	struct stream *s = CONTAINER_OF(r, struct stream, resolver);
+	/* The answer may come while the end has begun. */
+	if (s->state != RESOLVING)
+		return;
 	s->error = error;
 	if (error != 0)
 		give_up_try(s);

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -24,14 +25,30 @@ KERNEL_OCTETS = 5 * harness.MIB                 # not acknowledged: send buffer 
 IPFIX_RECORD = 60                               # at least so many octets
 
 
+class Collector(collectors.TcpCollector):
+    """Is stopped only when it has accepted what connected: its process may be slow to begin."""
+
+    def start(self):
+        self.before = self.accepted()
+        super().start()
+
+    def stop(self):
+        harness.wait_for("accept", lambda: self.accepted() > self.before)
+        super().stop()
+
+    def accepted(self):
+        """Sessions up to now."""
+        return sum(name.startswith("session-") for name in os.listdir(self.folder))
+
+
 @pytest.fixture
 def collect(tmp_path):
-    """collect(): a TcpCollector, which lives as long as the test."""
+    """collect(): a Collector, which lives as long as the test."""
     with contextlib.ExitStack() as stack:
         made = []
 
         def make():
-            made.append(collectors.TcpCollector(tmp_path / f"collector-{len(made)}"))
+            made.append(Collector(tmp_path / f"collector-{len(made)}"))
             return stack.enter_context(made[-1])
 
         yield make
@@ -171,10 +188,6 @@ class Load:
 # ---- nothing is lost -----------------------------------------------------------------------------
 
 
-def accepted(collector):
-    return sum(name.startswith("session-") for name in os.listdir(collector.folder))
-
-
 def check_kills(daemon_stats, output, collector, fmt, sent, kills, unseen):
     """Nothing missing, nothing strange; what came twice was counted and has its bound."""
     lists = received(collector, fmt)
@@ -205,12 +218,12 @@ def run_kills(start, collect, kills):
             for collector in rng.sample((ipfix, text), 2):
                 expected = kill + 1 - unseen[collector]
                 if kill % 7 != 6:
-                    harness.wait_for("accept", lambda: accepted(collector) >= expected)
+                    harness.wait_for("accept", lambda: collector.accepted() >= expected)
                     time.sleep(rng.choice((0, 0.01, 0.05, 0.2)) * rng.random())
                 if kill % 3 == 2:
                     collector.pause()
                     time.sleep(0.2 * rng.random())
-                unseen[collector] += expected - min(accepted(collector), expected)
+                unseen[collector] += expected - min(collector.accepted(), expected)
                 collector.restart()
             wait_break(daemon, 2 * kill + 2)
         sent = load.end()
@@ -253,6 +266,32 @@ def test_stalled_then_killed_loses_nothing(start, collect, fmt):
     assert set(flat(lists)) == sent and in_order(lists)
 
 
+def test_stalled_with_a_large_receive_buffer(start):
+    """What a kernel takes for a process that reads none of it is as much as it was told to."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * harness.MIB)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(harness.WAIT)
+        port = listener.getsockname()[1]
+        with start("-o", f"csv:tcp://127.0.0.1:{port}", "--reconnect-max", "1") as daemon:
+            first, _ = listener.accept()
+            load = Load(daemon, peers=2, records=1000, ahead=100, most=80)
+            wait_stuck(daemon)
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            first.close()
+            second, _ = listener.accept()
+            parts = []
+            reader = threading.Thread(target=lambda: parts.append(rest(second)), daemon=True)
+            reader.start()
+            sent = load.wait()
+            daemon.terminate()
+        reader.join(harness.WAIT)
+        second.close()
+    missing = sent - set(sessions.csv_numbers(parts[0]))
+    assert not missing, f"{len(missing)} of {len(sent)} ACKed flows"
+
+
 def test_killed_before_it_accepts(start, collect):
     """A session that only the kernel knew of: what was ACKed in it comes again."""
     collector = collect()
@@ -262,9 +301,9 @@ def test_killed_before_it_accepts(start, collect):
         collector.pause()
         wait_connected(daemon, 2)
         assert daemon.ask("a", sessions.numbered(0, 100)) == "ACK a 100"
-        before = accepted(collector)
+        before = collector.accepted()
         collector.restart()
-        assert accepted(collector) == before, "the collector was to be too late"
+        assert collector.accepted() == before, "the collector was to be too late"
         wait_connected(daemon, 3)
         assert daemon.ask("b", sessions.numbered(100, 100)) == "ACK b 100"
         assert daemon.stats()["output0_flows_resent"] == 100
@@ -450,6 +489,8 @@ def test_ack_when_the_last_output_has_the_flows(start, collect):
     with start("-o", "ftsq", *to(ipfix), *to(text, "csv"), "--reconnect-max", "1") as daemon, \
             daemon.connect() as peer:
         assert peer.ask("a", sessions.numbered(0, 10)) == "ACK a 10"
+        for collector in ipfix, text:
+            collector.wait_sessions(1, 10 * IPFIX_RECORD)
         text.kill()
         wait_break(daemon)
         peer.put("b", sessions.numbered(10, 10))
@@ -680,12 +721,12 @@ def test_check_config_opens_nothing(tmp_path):
 
 
 @contextlib.contextmanager
-def reading(tmp_path, collector, count, fmt="ipfix"):
-    """A vpcflowd that reads a file of so many records, not yet started to be looked at."""
+def reading(tmp_path, collector, count, *options, fmt="ipfix"):
+    """A vpcflowd that reads a file of so many records; its process."""
     path = tmp_path / "flows.log"
     path.write_bytes(sessions.numbered(0, count))
     process = subprocess.Popen(
-        [harness.BINARY, *to(collector, fmt), "--reconnect-max", "1", "--read", path],
+        [harness.BINARY, *to(collector, fmt), "--reconnect-max", "1", *options, "--read", path],
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=harness.environment())
     try:
         yield process
@@ -694,10 +735,11 @@ def reading(tmp_path, collector, count, fmt="ipfix"):
         process.communicate()
 
 
-def end_well(process):
+def check_end(process, status=0):
+    """What it logged, once it has ended."""
     _, err = process.communicate(timeout=90)
     harness.check_log(err)
-    assert process.returncode == 0, err
+    assert process.returncode == status, err
     return err.decode()
 
 
@@ -720,7 +762,7 @@ def test_read_ends_when_all_is_delivered(tmp_path, collect, count):
         wait_full(collector)
         assert process.poll() is None
         collector.resume()
-        end_well(process)
+        check_end(process)
     collector.stop()
     assert received(collector) == [list(range(count))]
 
@@ -729,13 +771,13 @@ def test_read_ends_when_all_is_delivered(tmp_path, collect, count):
 def test_the_collector_dies_while_a_file_is_read(tmp_path, collect, fmt):
     collector = collect()
     collector.pause()
-    with reading(tmp_path, collector, 150_000, fmt) as process:
+    with reading(tmp_path, collector, 150_000, fmt=fmt) as process:
         wait_full(collector)
         for _ in range(2):
             collector.restart()
             harness.wait_for("a session", lambda: in_kernel(collector.port) > 0 or
                              process.poll() is not None)
-        end_well(process)
+        check_end(process)
     collector.stop()
     lists = received(collector, fmt)
     assert set(flat(lists)) == set(range(150_000)) and in_order(lists)
@@ -745,18 +787,8 @@ def test_read_is_given_up_when_told(tmp_path, collect):
     """The collector has gone for good: a signal and --drain-timeout end it, and it has failed."""
     collector = collect()
     collector.pause()
-    path = tmp_path / "flows.log"
-    path.write_bytes(sessions.numbered(0, 150_000))
-    process = subprocess.Popen(
-        [harness.BINARY, *to(collector), "--drain-timeout", "1", "--read", path],
-        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=harness.environment())
-    try:
+    with reading(tmp_path, collector, 150_000, "--drain-timeout", "1") as process:
         wait_full(collector)
         collector.kill()
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
-        harness.check_log(err)
-        assert process.returncode == 1 and b"--drain-timeout" in err
-    finally:
-        process.kill()
-        process.communicate()
+        assert "--drain-timeout" in check_end(process, status=1)
