@@ -149,6 +149,9 @@ static void on_connected(uv_connect_t *connect, int status)
 	s->error = status != 0 ? status : check_peer(s, (struct sockaddr *)&peer, sizeof(peer));
 	if (s->error == 0)
 		go_up(s, (struct sockaddr *)&peer);
+	else if (status == 0)
+		/* Without a TIME-WAIT, in which the collector could not have its port. */
+		uv_tcp_close_reset(&s->tcp, on_tcp_closed);
 	else
 		close_tcp(s);
 }

@@ -231,10 +231,10 @@ class Nfacctd(_Server):
 class UdpSink:
     """All datagrams, in order. Reads at once, into a buffer that is as large as the kernel lets."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, host="127.0.0.1"):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * harness.MIB)
-        self.socket.bind(("127.0.0.1", port))
+        self.socket.bind((host, port))
         self.port = self.socket.getsockname()[1]
         self.datagrams = []
         self.thread = threading.Thread(target=self._read, daemon=True)
