@@ -40,6 +40,14 @@ def environment():
     return env
 
 
+def resolves(name):
+    """Whether this machine knows the name: the barest have no /etc/hosts."""
+    try:
+        return bool(socket.getaddrinfo(name, 9))
+    except OSError:
+        return False
+
+
 def wait_for(what, condition, seconds=WAIT):
     """The first true value of condition(); fails when there is none in time."""
     until = time.monotonic() + seconds

@@ -221,7 +221,10 @@ def test_fields_without_an_output_for_them_is_told():
 
 def test_ipfix_is_not_written_to_a_terminal():
     """Its octets would garble it; text is what one wants to see there."""
-    master, terminal = os.openpty()
+    try:
+        master, terminal = os.openpty()
+    except OSError:
+        pytest.skip("no terminals here")
     try:
         sample = os.path.join(harness.DATA, "data-v2.decoded.json")
         result = harness.run("-o", "ipfix", "--read", sample, stdout=terminal, status=1)

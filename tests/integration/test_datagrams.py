@@ -283,6 +283,7 @@ def test_the_end_waits_for_the_rate(start, sink):
 def test_read_into_datagrams(tmp_path, sink):
     path = tmp_path / "flows.log"
     path.write_bytes(sessions.numbered(0, 3000))
-    harness.run(*to(sink.port, "localhost"), "--read", path)
+    host = "localhost" if harness.resolves("localhost") else "127.0.0.1"
+    harness.run(*to(sink.port, host), "--read", path)
     sink.stop()
     assert decoded(sink.datagrams).numbers == list(range(3000))

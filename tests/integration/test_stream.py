@@ -682,6 +682,8 @@ def test_a_start_does_not_wait_for_ever(tmp_path):
 @pytest.mark.parametrize("host", ["[::1]", "localhost"])
 def test_hosts(start, host):
     """An IPv6 literal; a name, of whose addresses one will do."""
+    if not harness.resolves(host.strip("[]")):
+        pytest.skip(f"no {host} here")
     family = socket.AF_INET6 if host == "[::1]" else socket.AF_INET
     try:
         listener = socket.create_server(("::1" if host == "[::1]" else "127.0.0.1", 0),
