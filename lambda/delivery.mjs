@@ -66,10 +66,22 @@ export class Delivery {
 	}
 
 	// A payload that was rejected does not keep the rest of its object from being sent; a listener
-	// that is away does.
+	// that is away does. Whatever ends it, what is under way is waited for.
 	async #object(object) {
 		const pending = new Set();
 		const errors = [];
+		try {
+			await this.#pieces(object, pending, errors);
+		} catch (error) {
+			errors.unshift(error);
+		}
+		await Promise.all(pending);
+		const worst = errors.find((error) => !isFinal(error)) ?? errors[0];
+		if (worst)
+			throw worst;
+	}
+
+	async #pieces(object, pending, errors) {
 		let octets = 0;
 		for await (const batch of gzipBatches(readObject(object, this.#remaining))) {
 			octets += batch.length;
@@ -83,9 +95,5 @@ export class Delivery {
 			if (errors.some((error) => !isFinal(error)))
 				break;
 		}
-		await Promise.all(pending);
-		const worst = errors.find((error) => !isFinal(error)) ?? errors[0];
-		if (worst)
-			throw worst;
 	}
 }

@@ -42,13 +42,21 @@ function readSwitch(env, name) {
 
 // PEM itself, or the name of a file with it: a chain is soon too long for an environment of 4 KB.
 // Consoles and deploy tools like to turn line ends into "\n".
+function readText(name, path) {
+	try {
+		return readFileSync(path, "utf8");
+	} catch (error) {
+		return fail(name, `names a file that cannot be read: ${error.code}`);
+	}
+}
+
 function readPem(env, name) {
 	const value = text(env, name);
 	if (value === null)
 		return null;
 	if (!value.includes("-----BEGIN") && !existsSync(value))
 		fail(name, "is neither PEM nor a file that is there");
-	const pem = value.includes("-----BEGIN") ? value.replaceAll("\\n", "\n") : readFileSync(value, "utf8");
+	const pem = value.includes("-----BEGIN") ? value.replaceAll("\\n", "\n") : readText(name, value);
 	return /-----BEGIN [A-Z0-9 ]+-----\n[^]+-----END/.test(pem.replaceAll("\r", "")) ? pem : fail(name, "is no PEM");
 }
 

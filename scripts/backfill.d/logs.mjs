@@ -104,6 +104,8 @@ export class LogsSource {
 	/** Sends one slice, page by page, and writes down how far it came. */
 	async send(unit, { put, state, events, say }) {
 		const slice = { logs: this.#key, from: unit.from, to: unit.to };
+		// What comes in while this goes on, AWS may already have been asked for.
+		const settled = Date.now() - this.#options.late;
 		let rejected = null;
 		for (let token = unit.token; ;) {
 			const page = await this.#page(unit, token, say);
@@ -119,10 +121,10 @@ export class LogsSource {
 			events(page.events.length);
 			token = page.nextToken;
 			if (!token) break;
-			if (!rejected) await this.#write(state, { ...slice, token });
+			if (!rejected) await this.#write(state, { ...slice, token }, settled);
 		}
 		if (rejected) throw rejected;
-		await this.#write(state, slice);
+		await this.#write(state, slice, settled);
 	}
 
 	async #page(unit, token, say) {
@@ -147,8 +149,7 @@ export class LogsSource {
 	}
 
 	// Events of the last hours may still arrive, and then have to be found by another run.
-	async #write(state, row) {
-		const settled = Date.now() - this.#options.late;
+	async #write(state, row, settled) {
 		if (row.token !== undefined) {
 			if (row.to <= settled) await state.append(row);
 		} else if (row.from < settled) {

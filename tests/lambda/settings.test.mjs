@@ -57,6 +57,7 @@ const REFUSED = [
 	["VPCFLOWD_TLS", { VPCFLOWD_TLS: "maybe" }],
 	["VPCFLOWD_CA", { VPCFLOWD_CA: PEM }],
 	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: "/no/such/file" }],
+	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: "/tmp" }],
 	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: "-----BEGIN nothing" }],
 	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: PEM.replace(/\n.*\n/, "\nMIIB\n") }],
 	["VPCFLOWD_CERT", { VPCFLOWD_TLS: "1", VPCFLOWD_CERT: KEY, VPCFLOWD_KEY: KEY }],
