@@ -255,8 +255,8 @@ static int open_output(struct worker *w, const struct output_config *config, boo
 	if (error != 0)
 		return error;
 	w->pipeline.outputs++;
-	bool named = config->encoder.class->needs_columns || config->encoder.aws_elements != 0;
-	bool known = begin || config->encoder.columns != NULL || !named;
+	bool known = begin || config->encoder.columns != NULL ||
+		     !encoder_names_columns(&config->encoder);
 	return known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
 }
 

@@ -433,8 +433,7 @@ unsigned output_hides(const struct output *o, const struct format *format)
 {
 	unsigned hidden = 0;
 	const struct encoder *e = &o->encoder;
-	bool named = e->settings.class->needs_columns || e->settings.aws_elements != 0;
-	if (!named || !e->has_columns || e->settings.columns != NULL)
+	if (!encoder_names_columns(&e->settings) || !e->has_columns || e->settings.columns != NULL)
 		return 0;
 	for (unsigned i = 0; i < format->count; i++)
 		hidden += !format_has(&e->columns, format_column_name(format, i));

@@ -10,7 +10,7 @@
  * to the socket, less what SIOCOUTQ (tcp(7)) says is not acknowledged. What a collector's kernel has
  * taken its process may not have read when it dies, and TCP does not tell; so acknowledged blocks are
  * kept for a moment, and sent again in the next session with all that was not acknowledged. Flows may
- * come twice then, and are counted; none is missing.
+ * come twice then, and are counted. README.md beside this has what may be missing all the same.
  *
  *   output ─pull─▶ sent (written, not acknowledged) ─▶ kept (acknowledged) ─▶ output
  *      ▲                └──────────── the session broke ─────┘

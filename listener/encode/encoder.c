@@ -37,8 +37,7 @@ void encoder_deinit(struct encoder *e)
 
 bool encoder_needs_columns(const struct encoder *e)
 {
-	bool named = e->settings.class->needs_columns || e->settings.aws_elements != 0;
-	return named && !e->has_columns;
+	return encoder_names_columns(&e->settings) && !e->has_columns;
 }
 
 bool encoder_begin(struct encoder *e, const struct format *columns)

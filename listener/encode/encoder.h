@@ -48,6 +48,12 @@ struct encoder_settings {
 	uint64_t refresh_messages; /* and after so many messages */
 };
 
+/* Whether what it writes names the columns, so that they have to be known before the first record. */
+static inline bool encoder_names_columns(const struct encoder_settings *s)
+{
+	return s->class->needs_columns || s->aws_elements != 0;
+}
+
 struct ipfix;
 
 struct encoder {
@@ -66,7 +72,7 @@ const struct encoder_class *encoder_class_by_name(struct slice name);
 void encoder_init(struct encoder *e, const struct encoder_settings *settings);
 void encoder_deinit(struct encoder *e);
 
-/* Whether columns have to be known before the first record. */
+/* Whether columns still have to be known before the first record. */
 bool encoder_needs_columns(const struct encoder *e);
 /* Takes these columns unless --fields gave some, and makes ready for flows. False: no memory. */
 MUST_CHECK bool encoder_begin(struct encoder *e, const struct format *columns);
