@@ -3,6 +3,7 @@
 // every record of the event that was not taken the reason.
 import { readObject } from "./aws.mjs";
 import { gzipBatches, Malformed } from "./batches.mjs";
+import { isControl } from "./events.mjs";
 import { Rejected } from "./sender.mjs";
 
 // What an object's payloads may take of the memory while they wait for their answers.
@@ -20,6 +21,8 @@ export class Delivery {
 	#count = 0;
 
 	totals = { payloads: 0, bytes: 0, flows: 0, duplicates: 0 };
+	/** How many of the payloads were CloudWatch Logs' control messages. */
+	control = 0;
 	/** Number of the record → the errors of its batches. */
 	failures = new Map();
 
@@ -63,6 +66,8 @@ export class Delivery {
 			this.totals.duplicates++;
 		else
 			this.totals.flows += flows;
+		if (flows === 0 && await isControl(octets))
+			this.control++;
 	}
 
 	// A payload that was rejected does not keep the rest of its object from being sent; a listener
@@ -84,16 +89,16 @@ export class Delivery {
 	async #pieces(object, pending, errors) {
 		let octets = 0;
 		for await (const batch of gzipBatches(readObject(object, this.#remaining))) {
+			while (octets > 0 && octets + batch.length > OBJECT_IN_FLIGHT)
+				await Promise.race(pending);
+			if (errors.some((error) => !isFinal(error)))
+				break;
 			octets += batch.length;
 			const put = this.#put(batch).catch((error) => errors.push(error)).finally(() => {
 				octets -= batch.length;
 				pending.delete(put);
 			});
 			pending.add(put);
-			while (octets > OBJECT_IN_FLIGHT)
-				await Promise.race(pending);
-			if (errors.some((error) => !isFinal(error)))
-				break;
 		}
 	}
 }

@@ -7,18 +7,31 @@
 //
 // where `item` is the number of the event's record it came from: that is what AWS is answered by.
 // A record without batches (a test event) is fine and has nothing to send.
+import { promisify } from "node:util";
+import zlib from "node:zlib";
 import { Malformed } from "./batches.mjs";
+
+const gunzip = promisify(zlib.gunzip);
 
 // A failed record in an SQS message in an SQS message is the deepest that anybody needs.
 const DEPTH_MOST = 4;
 
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+// A control message has some 300 octets, and half as many as gzip.
+const CONTROL_MOST = 2048;
+
+// One class and no repetition: a pattern that matches the whole of 6 MB exhausts the stack.
+const NOT_BASE64 = /[^A-Za-z0-9+/]/;
+
+function isBase64(text) {
+	const padding = text.endsWith("==") ? 2 : Number(text.endsWith("="));
+	return text.length % 4 === 0 && !NOT_BASE64.test(text.slice(0, text.length - padding));
+}
 
 // Buffer.from skips what it does not know; half a payload would look like one.
 function decode(text) {
 	if (typeof text !== "string" || text === "")
 		throw new Malformed("empty", "no data");
-	if (!BASE64.test(text))
+	if (!isBase64(text))
 		throw new Malformed("base64", "data that is not base64");
 	return Buffer.from(text, "base64");
 }
@@ -135,11 +148,31 @@ export function readEvent(event) {
 	return readAt(event, 0);
 }
 
-/** The event with nothing but these of its records, as the failure queue gets it. */
-export function onlyItems(event, kind, items) {
+/**
+ * Whether a payload is CloudWatch Logs' own message to a new destination, in which there are no
+ * flows. Looks into a small gzip only, and never throws.
+ */
+export async function isControl(octets) {
+	if (octets.length > CONTROL_MOST)
+		return false;
+	try {
+		const text = await gunzip(octets, { maxOutputLength: 8 * CONTROL_MOST });
+		return JSON.parse(text).messageType === "CONTROL_MESSAGE";
+	} catch {
+		return false;
+	}
+}
+
+/** The event with nothing but this one of its records, as the failure queue gets it. */
+export function onlyItem(event, kind, item) {
 	if (!["kinesis", "s3", "sns", "sqs"].includes(kind.split("/")[0]) || !Array.isArray(event.Records))
 		return event;
-	return { ...event, Records: event.Records.filter((_, number) => items.has(number)) };
+	return { ...event, Records: [event.Records[item]] };
+}
+
+/** The shortest text that readEvent finds that record in again: of a message of SQS its body. */
+export function shortestText(event, kind, item) {
+	return kind.split("/")[0] === "sqs" ? event.Records[item].body : JSON.stringify(onlyItem(event, kind, item));
 }
 
 /** Whether the event has already failed once and comes out of this queue, or out of none we know. */

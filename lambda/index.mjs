@@ -7,14 +7,17 @@
 //   not taken now      the invocation fails before its time is up, and AWS tries again
 //
 // Nothing is ever swallowed: what was not taken is in the failure queue or in AWS's hands.
-import { readToken, sendMessage } from "./aws.mjs";
+import { readToken } from "./aws.mjs";
 import { Delivery, isFinal } from "./delivery.mjs";
-import { cameFromQueue, onlyItems, readEvent } from "./events.mjs";
+import { cameFromQueue, readEvent } from "./events.mjs";
+import { setAside } from "./failures.mjs";
 import { Sender } from "./sender.mjs";
 import { readSettings } from "./settings.mjs";
 
-// What the end of an invocation takes: a message to the failure queue, the log line, the reply.
+// What the end of an invocation takes: the failure queue, the log line, the reply; and of that what
+// comes after the queue.
 const RESERVE_MS = 1500;
+const LAST_MS = 300;
 // Problems told one by one in the log line.
 const TOLD_MOST = 10;
 
@@ -45,35 +48,6 @@ function forgetToken(errors) {
 function mayQueue(event, kind) {
 	// Firehose keeps what failed itself, beside its destination's own errors.
 	return settings.failureQueue !== null && kind !== "firehose" && !cameFromQueue(event, settings.failureQueue);
-}
-
-// The shape of Lambda's own on-failure records, so that one thing reads both.
-function failureRecord(event, context, errors) {
-	return JSON.stringify({
-		version: "1.0",
-		timestamp: new Date().toISOString(),
-		requestContext: {
-			requestId: context.awsRequestId,
-			functionArn: context.invokedFunctionArn,
-			condition: "Rejected",
-			approximateInvokeCount: 1,
-		},
-		requestPayload: event,
-		responsePayload: { errorType: errors[0].name, errorMessage: errors[0].message },
-	});
-}
-
-// Takes the records that failed for good out of the failures, once the queue has them.
-async function setAside(event, kind, delivery, context, remaining) {
-	const final = [...delivery.failures].filter(([, errors]) => errors.every(isFinal));
-	if (final.length === 0 || !mayQueue(event, kind))
-		return 0;
-	const items = new Set(final.map(([item]) => item));
-	const errors = final.flatMap(([, each]) => each);
-	await sendMessage(settings.failureQueue, failureRecord(onlyItems(event, kind, items), context, errors), remaining);
-	for (const item of items)
-		delivery.failures.delete(item);
-	return items.size;
 }
 
 function fail(failures) {
@@ -112,14 +86,26 @@ function replyTo(event, kind, failures, summary) {
 	}
 }
 
-function describe(failures) {
-	const problems = [...failures].flatMap(([item, errors]) =>
-		errors.map((error) => ({ item, error: error.name, why: error.why ?? error.code ?? error.name, message: error.message })));
-	return problems.length === 0 ? {} : { failed: problems.length, problems: problems.slice(0, TOLD_MOST) };
+// The records that failed, those first that did not get into the queue: it is they that AWS has.
+function describe(before, left) {
+	const failures = new Map([...left, ...[...before].filter(([item]) => !left.has(item))]);
+	const problems = [...failures].flatMap(([item, errors]) => errors.map((error) => ({
+		item, error: error.name, why: error.why ?? error.code ?? error.name, message: error.message,
+		...(error.octets === undefined ? {} : { octets: error.octets }),
+	})));
+	return failures.size === 0 ? {} : { failed: failures.size, problems: problems.slice(0, TOLD_MOST) };
 }
 
 function describePauses() {
 	return pauses.length === 0 ? {} : { pauses: pauses.length, trouble: pauses.at(-1).trouble };
+}
+
+// CloudWatch Logs' control messages have no flows, and the log says why.
+function describeControl(kind, { control, totals, failures }) {
+	if (control === 0)
+		return {};
+	const nothingElse = control === totals.payloads && failures.size === 0;
+	return { kind: nothingElse ? `${kind}/control` : kind, control };
 }
 
 async function forward(event, context, summary) {
@@ -129,11 +115,15 @@ async function forward(event, context, summary) {
 	const delivery = new Delivery(await openSender(remaining), { id: context.awsRequestId, remaining });
 	Object.assign(summary, delivery.totals);
 	await delivery.send(batches);
-	Object.assign(summary, delivery.totals, describe(delivery.failures));
-	forgetToken([...delivery.failures.values()].flat());
-	const queued = await setAside(event, kind, delivery, context, () => remaining() + RESERVE_MS - 300);
-	if (queued > 0)
-		summary.queued = queued;
+	Object.assign(summary, delivery.totals, describeControl(kind, delivery));
+	const failures = new Map(delivery.failures);
+	forgetToken([...failures.values()].flat());
+	if (mayQueue(event, kind)) {
+		const left = () => remaining() + RESERVE_MS - LAST_MS;
+		const queued = await setAside(event, kind, delivery.failures, { queue: settings.failureQueue, context, remaining: left });
+		Object.assign(summary, queued > 0 ? { queued } : {});
+	}
+	Object.assign(summary, describe(failures, delivery.failures));
 	return replyTo(event, kind, delivery.failures, summary);
 }
 

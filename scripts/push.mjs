@@ -107,8 +107,12 @@ async function main() {
 			console.error(`push: ${file === "-" ? "standard input" : basename(file)}: ${error.message}`);
 			process.exitCode = 1;
 			// Where nobody listens, the next file would wait in vain as long.
-			if (error.name === "Unavailable")
+			if (error.name === "Unavailable") {
+				const rest = options.files.slice(number + 1);
+				if (rest.length > 0)
+					console.error(`push: not tried: ${rest.join(" ")}`);
 				break;
+			}
 		}
 	sender.close();
 }

@@ -20,6 +20,16 @@ const LONGEST_SLICE_MS = 6 * 60 * MINUTE_MS;
 const MOST_EVENTS = 10_000;
 const MOST_OCTETS = 4 * 1024 * 1024;
 
+// What stands for the token of the page that has none.
+const FIRST_PAGE = "";
+const tokenOf = (name) => (name === FIRST_PAGE ? undefined : name);
+
+// Whether all its pages were sent, and nothing is left of it but those that were rejected.
+const isThrough = ({ token, rejected }) => token === undefined && rejected?.length > 0;
+
+/** AWS no longer knows a token of another run. */
+class Forgotten extends Error {}
+
 export class LogsSource {
 	#aws;
 	#options;
@@ -78,8 +88,10 @@ export class LogsSource {
 		this.#key = JSON.stringify([region, owner, group, filter ?? "", [...streams].sort()]);
 	}
 
+	/** What --dry-run prints for a unit: the page where it goes on, and those that were rejected. */
 	describe(unit) {
-		return this.#aws.command(this.#fetch(unit, unit.token));
+		const tokens = [...(unit.rejected ?? []).map(tokenOf), ...(isThrough(unit) ? [] : [unit.token])];
+		return tokens.map((token) => this.#aws.command(this.#fetch(unit, token))).join("\n");
 	}
 
 	#fetch({ from, to }, token) {
@@ -102,55 +114,78 @@ export class LogsSource {
 	}
 
 	/** Sends one slice, page by page, and writes down how far it came. */
-	async send(unit, { put, state, events, say }) {
-		const slice = { logs: this.#key, from: unit.from, to: unit.to };
+	async send(unit, tools) {
 		// What comes in while this goes on, AWS may already have been asked for.
 		const settled = Date.now() - this.#options.late;
-		let rejected = null;
-		for (let token = unit.token; ;) {
-			const page = await this.#page(unit, token, say);
-			for (const batch of batchesOf(page.events)) {
-				try {
-					await put(await zip(this.#payload(batch)));
-				} catch (error) {
-					// Running again begins at this page; those behind it are sent all the same.
-					if (!(error instanceof Rejected)) throw error;
-					rejected ??= error;
-				}
-			}
-			events(page.events.length);
-			token = page.nextToken;
-			if (!token) break;
-			if (!rejected) await this.#write(state, { ...slice, token }, settled);
-		}
-		if (rejected) throw rejected;
-		await this.#write(state, slice, settled);
-	}
-
-	async #page(unit, token, say) {
 		try {
-			return this.#checked(await this.#aws.json(this.#fetch(unit, token)), token);
+			await this.#sendFrom(unit, settled, tools);
 		} catch (error) {
-			// Tokens live for a day.
-			const stale =
-				token &&
-				token === unit.token &&
-				error instanceof AwsError &&
-				error.code === "InvalidParameterException";
-			if (!stale) throw error;
-			say(`${unit.name}: AWS has forgotten the page this had come to; it begins anew`);
-			return this.#checked(await this.#aws.json(this.#fetch(unit)), undefined);
+			if (!(error instanceof Forgotten)) throw error;
+			tools.say(`${unit.name}: AWS has forgotten the page this had come to; it begins anew`);
+			await this.#sendFrom({ ...unit, token: undefined, rejected: [] }, settled, tools);
 		}
 	}
 
-	#checked(page, token) {
+	// First the pages that were rejected the last time, then those that have not been sent. What is
+	// rejected now is left for another run, and the pages behind it are sent all the same.
+	async #sendFrom(unit, settled, tools) {
+		const slice = { logs: this.#key, from: unit.from, to: unit.to };
+		const rejected = [];
+		let first = null;
+		const sendPage = async (token) => {
+			const { events, nextToken } = await this.#page(unit, token);
+			const error = await this.#sendEvents(events, tools.put);
+			if (error) rejected.push(token ?? FIRST_PAGE);
+			first ??= error;
+			tools.events(events.length);
+			return nextToken;
+		};
+		const write = (row) =>
+			this.#write(tools.state, { ...row, ...(first ? { rejected: [...rejected] } : {}) }, settled);
+
+		for (const name of unit.rejected ?? []) await sendPage(tokenOf(name));
+		let token = unit.token;
+		while (!isThrough(unit)) {
+			token = await sendPage(token);
+			if (!token) break;
+			await write({ ...slice, token });
+		}
+		await write(slice);
+		if (first) throw first;
+	}
+
+	// The error with which the listener rejected any of them; null when it took them all.
+	async #sendEvents(events, put) {
+		let rejected = null;
+		for (const batch of batchesOf(events)) {
+			try {
+				await put(await zip(this.#payload(batch)));
+			} catch (error) {
+				if (!(error instanceof Rejected)) throw error;
+				rejected ??= error;
+			}
+		}
+		return rejected;
+	}
+
+	async #page(unit, token) {
+		let page;
+		try {
+			page = await this.#aws.json(this.#fetch(unit, token));
+		} catch (error) {
+			// Tokens live for a day, and these are of another run.
+			const known = token && (token === unit.token || unit.rejected?.includes(token));
+			const stale = known && error instanceof AwsError && error.code === "InvalidParameterException";
+			throw stale ? new Forgotten() : error;
+		}
 		if (page.nextToken && page.nextToken === token) throw new Error("AWS gave the same page twice");
 		return { events: page.events ?? [], nextToken: page.nextToken };
 	}
 
-	// Events of the last hours may still arrive, and then have to be found by another run.
+	// Events of the last hours may still arrive, and then have to be found by another run; which page
+	// they come on nobody knows.
 	async #write(state, row, settled) {
-		if (row.token !== undefined) {
+		if (row.token !== undefined || row.rejected !== undefined) {
 			if (row.to <= settled) await state.append(row);
 		} else if (row.from < settled) {
 			await state.append({ ...row, to: Math.min(row.to, settled) });

@@ -5,15 +5,19 @@
 //
 //   {"object":"s3://b/key","etag":"…","from":ms|null,"to":ms|null}    an object's records of that time
 //   {"logs":"…","from":ms,"to":ms}                                   a log group's events of that time
-//   {"logs":"…","from":ms,"to":ms,"token":"…"}                       the same, up to this page
+//   {"logs":"…","from":ms,"to":ms,"token":"…","rejected":["…"]}      the same, up to the page `token` and
+//                                                                    but for the pages `rejected`
 //
-// null: without a bound. A last line that a crash has torn, or any other that cannot be read, counts
+// null: without a bound. Pages are named by AWS's tokens, "" is the first; without "token" all of them were
+// sent, without "rejected" none was rejected. A last line that a crash has torn, or any other that cannot be read, counts
 // as not written.
 import { open, mkdir, readFile, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { add } from "./intervals.mjs";
 
 const isTime = (n) => n === null || Number.isFinite(n);
+const isToken = (text) => text === undefined || typeof text === "string";
+const areTokens = (list) => list === undefined || (Array.isArray(list) && list.every((text) => typeof text === "string"));
 
 export class State {
 	#file = null;
@@ -54,7 +58,7 @@ export class State {
 			row = null;
 		}
 		const named = typeof (row?.object ?? row?.logs) === "string";
-		if (!named || !isTime(row.from) || !isTime(row.to)) {
+		if (!named || !isTime(row.from) || !isTime(row.to) || !isToken(row.token) || !areTokens(row.rejected)) {
 			this.unreadable++;
 			return;
 		}
@@ -71,8 +75,9 @@ export class State {
 		const logs = this.#logs.get(row.logs) ?? { done: [], open: new Map() };
 		this.#logs.set(row.logs, logs);
 		const slice = interval.join();
-		if (row.token !== undefined) {
-			logs.open.set(slice, { from: row.from, to: row.to, token: row.token });
+		const { from, to, token, rejected = [] } = row;
+		if (token !== undefined || rejected.length > 0) {
+			logs.open.set(slice, { from, to, token, rejected });
 		} else {
 			logs.open.delete(slice);
 			logs.done = add(logs.done, interval);

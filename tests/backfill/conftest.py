@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures. What they hand out is in standins.py; the daemon is that of the integration tests."""
 import os
+import shlex
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -17,6 +20,17 @@ def pytest_configure(config):
         raise pytest.UsageError("set VPCFLOWD to the path of the vpcflowd binary to test")
     if not os.path.isdir(os.path.join(HERE, "node_modules", "s3rver")):
         raise pytest.UsageError("run npm ci in tests/backfill")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_version(tmp_path_factory):
+    """Every run asks aws for its version, which takes it as long as a call: it is asked once."""
+    aws, folder = shutil.which("aws"), tmp_path_factory.mktemp("bin")
+    version = subprocess.run([aws, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    (folder / "aws").write_text(f"#!/bin/sh\n[ \"$*\" != --version ] || exec echo {shlex.quote(version)}\n"
+                                f"exec {shlex.quote(aws)} \"$@\"\n")
+    (folder / "aws").chmod(0o755)
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.fixture

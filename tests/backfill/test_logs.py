@@ -142,6 +142,28 @@ def test_rejected(start, backfill, logs):
         assert_once(daemon, wrong, fields=names)
 
 
+def test_rejected_page(start, backfill, logs):
+    """The second and the last of five pages: the next run sends those two and no other."""
+    logs.page_size = 10
+    lines = [logs.add(NOVEMBER + n, f"10.0.0.{n} 10.0.1.1 {n}" if n // 10 in (1, 4) else payloads.record())
+             for n in range(50)]
+    wrong = lines[10:20] + lines[40:]
+    window = "-s", NOVEMBER, "-e", NOVEMBER + SLICE
+    with start() as daemon:
+        first = backfill(logs.group, *window, status=1, endpoint=logs.endpoint, to=daemon.address)
+        assert first.total("events") == 50 and first.total("flows") == 30
+        told = backfill(logs.group, *window, "-n", endpoint=logs.endpoint, to=daemon.address)
+        assert len(told.out.splitlines()) == 2
+        assert_once(daemon, [line for line in lines if line not in wrong])
+    names = "srcaddr dstaddr bytes".split()
+    with start("--flow-format", " ".join("${%s}" % name for name in names)) as daemon:
+        again = backfill(logs.group, *window, endpoint=logs.endpoint, to=daemon.address)
+        assert again.total("events") == 20 and again.total("failed") == 0
+        assert_once(daemon, wrong, fields=names)
+    done, = [row for row in again.state() if "token" not in row and "rejected" not in row]
+    assert (done["from"], done["to"]) == (NOVEMBER * 1000, (NOVEMBER + SLICE) * 1000)
+
+
 def test_now(start, backfill, logs):
     """Events of the last hour are sent, but more may come: they are asked for again."""
     now = int(time.time())

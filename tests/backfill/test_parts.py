@@ -219,6 +219,115 @@ def test_progress():
                         r"ETA 0:00:0[2-9]\x1b\[K", line), line
 
 
+# A slice of a log group that ends when --late of it is over while it is being fetched. The clock is the
+# test's, and a fetch takes as long as it says.
+SETTLING = """
+    import { LogsSource } from "./logs.mjs";
+    let clock = given.begin;
+    Date.now = () => clock;
+    const pages = [{ events: [], nextToken: "more" }, { events: [] }];
+    const aws = { json: async (args) => {
+        if (args[1] === "describe-log-streams") return {};
+        clock += given.fetch;
+        return pages.shift();
+    } };
+    const rows = [];
+    const state = { logsDone: () => ({ done: [], open: [] }), append: async (row) => { rows.push(row); } };
+    const source = new LogsSource(aws, { group: "g", streams: [], late: given.late }, [0, given.end]);
+    const { units } = await source.plan(state);
+    await source.send(units[0], { put: () => { throw new Error("nothing to send"); }, state, events() {}, say() {} });
+    console.log(JSON.stringify(rows.map(({ to, token }) => [to, token ?? null])));
+"""
+
+
+@pytest.mark.parametrize("begin, rows", [
+    # Settled before the first fetch: done, and so is the first page.
+    (160000, [[100000, "more"], [100000, None]]),
+    # Settled while it was fetched, after AWS may have looked: only that which had settled at the beginning.
+    (140000, [[80000, None]]),
+    (60000, []),
+])
+def test_only_what_had_settled_before_the_fetch_is_done(begin, rows):
+    assert node(SETTLING, {"begin": begin, "fetch": 20000, "late": 60000, "end": 100000}) == rows
+
+
+# A slice begun by another run, page by page: what is asked for, and what is written down. The listener
+# rejects what is in given.bad, and AWS has forgotten the pages of given.forgotten, until it gives them anew.
+SLICE = """
+    import { Rejected } from "../../lambda/sender.mjs";
+    import { AwsError } from "./aws.mjs";
+    import { LogsSource } from "./logs.mjs";
+    import { gunzipSync } from "node:zlib";
+    const asked = [];
+    const aws = { json: async (args) => {
+        if (args[1] === "describe-log-streams") return {};
+        const token = args.find((word) => word.startsWith("--next-token="))?.slice(13) ?? "";
+        asked.push(token);
+        if (given.forgotten.includes(token) && asked.indexOf(token) === asked.length - 1)
+            throw new AwsError("An error occurred (InvalidParameterException) when calling x: no such token");
+        const next = { "": "b", b: "c", c: "d" }[token];
+        return { events: [{ eventId: "1", timestamp: 1, logStreamName: "s", message: token }], nextToken: next };
+    } };
+    const rows = [];
+    const said = [];
+    const open = [{ from: 0, to: 1000, ...given.begun }];
+    const state = { logsDone: () => ({ done: [], open }), append: async (row) => { rows.push(row); } };
+    const put = async (octets) => {
+        if (given.bad.includes(JSON.parse(gunzipSync(octets)).logEvents[0].message)) throw new Rejected("bad");
+    };
+    const source = new LogsSource(aws, { group: "g", streams: [], late: 0 }, [0, 1000]);
+    const { units } = await source.plan(state);
+    const failed = await source.send(units[0], { put, state, events() {}, say: (line) => said.push(line) })
+        .then(() => null, (error) => error.message);
+    const kept = rows.map(({ token = null, rejected = null }) => [token, rejected]);
+    console.log(JSON.stringify({ asked, rows: kept, failed, said }));
+"""
+BAD = "rejected by the listener: bad"
+
+
+@pytest.mark.parametrize("begun, bad, forgotten, asked, rows", [
+    # Pages that were rejected before come first, and then those that were not reached.
+    ({"token": "c", "rejected": [""]}, [], [], ["", "c", "d"], [["d", None], [None, None]]),
+    ({"token": "c", "rejected": ["", "b"]}, ["", "d"], [], ["", "b", "c", "d"], [["d", [""]], [None, ["", "d"]]]),
+    # All were sent but one.
+    ({"rejected": ["b"]}, [], [], ["b"], [[None, None]]),
+    ({"rejected": ["b"]}, ["b"], [], ["b"], [[None, ["b"]]]),
+    # Forgotten: all of it.
+    ({"token": "c", "rejected": ["b"]}, [], ["c"], ["b", "c", "", "b", "c", "d"],
+     [["b", None], ["c", None], ["d", None], [None, None]]),
+    ({"rejected": ["d"]}, ["c"], ["d"], ["d", "", "b", "c", "d"],
+     [["b", None], ["c", None], ["d", ["c"]], [None, ["c"]]]),
+])
+def test_slice_begun_before(begun, bad, forgotten, asked, rows):
+    got = node(SLICE, {"begun": begun, "bad": bad, "forgotten": forgotten})
+    assert got["asked"] == asked and got["rows"] == rows
+    assert got["failed"] == (BAD if rows[-1][1] else None)
+    assert ["has forgotten the page" in line for line in got["said"]] == [True] * len(forgotten)
+
+
+STATE = """
+    import { State } from "./state.mjs";
+    import { writeFile } from "node:fs/promises";
+    await writeFile(given.path, given.rows.map((row) => JSON.stringify(row) + "\\n").join(""));
+    const state = await new State(given.path).read();
+    console.log(JSON.stringify([state.logsDone("g"), state.unreadable]));
+"""
+
+
+def test_state_of_a_log_group(tmp_path):
+    one, two = {"logs": "g", "from": 0, "to": 5}, {"logs": "g", "from": 5, "to": 9}
+
+    def read(*rows):
+        return node(STATE, {"path": str(tmp_path / "state"), "rows": rows})
+
+    assert read({**one, "token": "a"}, {**one, "token": "b", "rejected": ["a"]}, two) == [
+        {"done": [[5, 9]], "open": [{"from": 0, "to": 5, "token": "b", "rejected": ["a"]}]}, 0]
+    assert read({**one, "rejected": ["", "a"]}) == [
+        {"done": [], "open": [{"from": 0, "to": 5, "rejected": ["", "a"]}]}, 0]
+    assert read({**one, "rejected": ["a"]}, one) == [{"done": [[0, 5]], "open": []}, 0]
+    assert read({**one, "rejected": "a"}, {**one, "rejected": [1]}, {**one, "token": 1}) == [{"done": [], "open": []}, 3]
+
+
 USAGE = {
     "no source": ([], "one source is needed"),
     "two sources": (["a", "b", "-s", "1h"], "one source is needed"),
@@ -249,6 +358,18 @@ def test_usage():
     """, [argv for argv, _ in USAGE.values()])
     for (name, (_, words)), said in zip(USAGE.items(), got):
         assert said.startswith("true ") and words in said, (name, said)
+
+
+@pytest.mark.parametrize("name, said, words", [
+    ("node", "v18.19.0", "needs Node.js 20 or later; 'node' here is v18.19.0"),
+    ("aws", "aws-cli/1.45.11 Python/3", "needs AWS CLI version 2; 'aws' here is aws-cli/1.45.11")])
+def test_old_programs_are_refused(tmp_path, name, said, words):
+    (tmp_path / name).write_text(f"#!/bin/sh\necho {said}\n")
+    (tmp_path / name).chmod(0o755)
+    env = environment()
+    done = subprocess.run([PARTS[:-2], "g", "-s", "1h"], env={**env, "PATH": f"{tmp_path}:{env['PATH']}"},
+                          stderr=subprocess.PIPE, check=False, timeout=30, encoding="utf-8")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == f"backfill: {words}"
 
 
 def test_mistakes_and_help(tmp_path):

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import zlib from "node:zlib";
-import { cameFromQueue, onlyItems, readEvent } from "../../lambda/events.mjs";
+import { cameFromQueue, isControl, onlyItem, readEvent, shortestText } from "../../lambda/events.mjs";
 import { cloudwatch, failed, firehose, kinesis, s3, sample, sns, sqs } from "./support/flows.mjs";
 
 const one = Buffer.from("payload one");
@@ -98,13 +98,41 @@ test("an empty object has nothing to send", () => {
 	assert.deepEqual(readEvent(event), { kind: "s3", batches: [] });
 });
 
-test("only the records that failed are set aside, and what is not made of records whole", () => {
-	assert.deepEqual(onlyItems(kinesis(one, two), "kinesis", new Set([1])).Records.length, 1);
-	assert.deepEqual(onlyItems(sqs("a", "b"), "sqs/s3", new Set([0])).Records[0].body, "a");
+test("only the record that failed is set aside, and what is not made of records whole", () => {
+	const event = kinesis(one, two);
+	assert.deepEqual(onlyItem(event, "kinesis", 1), { Records: [event.Records[1]] });
+	assert.deepEqual(onlyItem(sqs("a", "b"), "sqs/s3", 0).Records.map(({ body }) => body), ["a"]);
 	const odd = { Records: [{}, {}] };
-	assert.equal(onlyItems(odd, "unknown", new Set([0])), odd);
-	assert.equal(onlyItems(null, "empty", new Set([0])), null);
+	assert.equal(onlyItem(odd, "unknown", 0), odd);
+	assert.equal(onlyItem(null, "empty", 0), null);
 });
+
+test("the shortest text for a record is read as the same batches", () => {
+	for (const [kind, event, item] of [["kinesis", kinesis(one, two), 1], ["sqs/cloudwatch", sqs(cloudwatch(one), cloudwatch(two)), 1],
+		["cloudwatch", cloudwatch(two), 0], ["sqs/failed/cloudwatch", sqs(failed(cloudwatch(two))), 0]]) {
+		const { batches } = readEvent(JSON.parse(shortestText(event, kind, item)));
+		assert.deepEqual(batches, [{ item: 0, octets: two }], kind);
+	}
+});
+
+test("base64 of the largest event that Lambda takes", () => {
+	const data = "A".repeat(6 << 20);
+	assert.equal(readEvent({ awslogs: { data } }).batches[0].octets.length, data.length * 3 / 4);
+	assert.equal(readEvent({ awslogs: { data: `${data}AA=A` } }).batches[0].bad, "base64");
+});
+
+const CONTROLS = [
+	["the sample", Buffer.from(sample("control.lambda-event.json").awslogs.data, "base64"), true],
+	["a message of records", Buffer.from(sample("data-v2.lambda-event.json").awslogs.data, "base64"), false],
+	["no gzip", one, false],
+	["nothing", Buffer.alloc(0), false],
+	["gzip of no JSON", zlib.gzipSync("x"), false],
+	["gzip of null", zlib.gzipSync("null"), false],
+	["what unpacks to much", zlib.gzipSync(`${" ".repeat(1 << 20)}{"messageType":"CONTROL_MESSAGE"}`), false],
+	["what is large", Buffer.alloc(1 << 20), false],
+];
+for (const [what, octets, expected] of CONTROLS)
+	test(`a control message? ${what}: ${expected}`, async () => assert.equal(await isControl(octets), expected));
 
 test("what came out of the failure queue is known by its ARN", () => {
 	const queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/notifications";

@@ -37,14 +37,16 @@ test("a CloudWatch Logs event: one log line says what became of it", async (t) =
 });
 
 const SAMPLES = [
-	["data-v2.lambda-event.json", 5], ["data-v2-account-level.lambda-event.json", null], ["control.lambda-event.json", 0],
+	["data-v2.lambda-event.json", "cloudwatch", 5], ["data-v2-account-level.lambda-event.json", "cloudwatch", null],
+	["control.lambda-event.json", "cloudwatch/control", 0],
 ];
-for (const [name, flows] of SAMPLES)
+for (const [name, kind, flows] of SAMPLES)
 	test(`the sample ${name}`, async (t) => {
 		const { listener, environment } = await setUp(t);
 		const { error, log } = await environment.invoke(sample(name));
 		assert.equal(error, undefined);
-		assert.equal(log.kind, "cloudwatch");
+		assert.equal(log.kind, kind);
+		assert.equal(log.control, flows === 0 ? 1 : undefined);
 		assert.equal(log.payloads, 1);
 		assert.equal(log.flows, flows ?? listener.flows().length);
 		assert.equal(listener.flows().length, log.flows);
@@ -60,6 +62,22 @@ for (const name of ["firehose-cwl.http-body.json", "firehose-direct-flowlogs.htt
 		assert.equal(listener.flows().length, log.flows);
 		assert.ok(log.flows > 0);
 	});
+
+const control = Buffer.from(sample("control.lambda-event.json").awslogs.data, "base64");
+
+test("control messages are told from records that gave no flow, in every wrapping", async (t) => {
+	const { listener, environment } = await setUp(t);
+	const lines = records(2);
+	const mixed = await environment.invoke(kinesis(control, packed(lines), control));
+	assert.deepEqual([mixed.log.kind, mixed.log.payloads, mixed.log.control, mixed.log.flows], ["kinesis", 3, 2, 2]);
+	assert.equal((await environment.invoke(kinesis(control))).log.kind, "kinesis/control");
+	assert.equal((await environment.invoke(kinesis(control, Buffer.from("nothing")))).log.kind, "kinesis");
+	assert.equal((await environment.invoke(sqs(cloudwatch(control)))).log.kind, "sqs/cloudwatch/control");
+	const skipped = "2 123456789010 eni-1 - - - - - - - 1431280876 1431280934 - SKIPDATA";
+	const { log } = await environment.invoke(cloudwatch(packed([skipped])));
+	assert.deepEqual([log.kind, log.control, log.flows], ["cloudwatch", undefined, 0]);
+	assert.deepEqual(listener.flows(), sum(lines));
+});
 
 test("an event of the largest size that AWS sends", async (t) => {
 	const { listener, environment } = await setUp(t);
@@ -206,9 +224,39 @@ test("a queue that cannot be written to: the invocation fails", async (t) => {
 	cloud.denied.set("SendMessage", 1);
 	const { error, log } = await environment.invoke(notGzip);
 	assert.equal(error.errorType, "AccessDeniedException");
-	assert.equal(log.problems[0].why, "nothing_converted");
+	assert.deepEqual(log.problems.map(({ why }) => why), ["AccessDeniedException", "nothing_converted"]);
+	assert.equal(log.failed, 1);
 	assert.equal((await environment.invoke(notGzip)).error, undefined);
 	assert.equal(cloud.messages.length, 1);
+});
+
+const MIB = 1024 * 1024;
+// The beginning of gzip and what is none, that becomes so many characters of base64.
+const damaged = (characters) => Buffer.concat([Buffer.from([0x1f, 0x8b]), randomBytes(Math.floor(characters * 3 / 4) - 2)]);
+const around = JSON.stringify(cloudwatch(Buffer.alloc(0))).length;
+
+test("the largest event that fits into the queue goes there without the reason, which the log has", async (t) => {
+	const { cloud, environment } = await setUp(t, { queue: true });
+	const event = cloudwatch(damaged(MIB - around));
+	assert.ok(JSON.stringify(event).length > MIB - 4 && JSON.stringify(event).length <= MIB);
+	const { error, log } = await environment.invoke(event);
+	assert.equal(error, undefined);
+	assert.deepEqual([log.queued, log.problems[0].why], [1, "gzip"]);
+	assert.deepEqual(cloud.messages, [event]);
+	// One that is a little smaller has both.
+	await environment.invoke(cloudwatch(damaged(MIB - around - 1000)));
+	assert.equal(cloud.messages[1].responsePayload.errorType, "Rejected");
+});
+
+test("an event that no message can hold fails its invocation, and the log has its size", async (t) => {
+	const { cloud, environment } = await setUp(t, { queue: true });
+	const event = cloudwatch(damaged(MIB));
+	const { error, log } = await environment.invoke(event);
+	assert.equal(error.errorType, "Oversize");
+	assert.match(error.errorMessage, /rejected by the listener: gzip.*do not fit into the failure queue/);
+	assert.deepEqual([log.level, log.kind, log.queued, log.failed], ["error", "cloudwatch", undefined, 1]);
+	assert.deepEqual(log.problems.map(({ why, octets }) => [why, octets]), [["too_large", JSON.stringify(event).length], ["gzip", undefined]]);
+	assert.deepEqual(cloud.messages, []);
 });
 
 test("what is away does not go into the queue: AWS tries again", async (t) => {
@@ -251,6 +299,15 @@ test("SQS of another queue: what fails for good goes into the failure queue", as
 	assert.deepEqual(listener.flows(), sum(lines));
 });
 
+test("SQS of another queue: a message that fits into the queue as it is only", async (t) => {
+	const { cloud, environment } = await setUp(t, { queue: true });
+	const body = "no JSON".padEnd(MIB, ".");
+	const { reply, log } = await environment.invoke(sqs(body));
+	assert.deepEqual(reply, { batchItemFailures: [] });
+	assert.deepEqual([log.queued, log.problems[0].why], [1, "json"]);
+	assert.deepEqual(cloud.messages, [body]);
+});
+
 test("Kinesis: every record for itself", async (t) => {
 	const { listener, environment } = await setUp(t);
 	const lots = Array.from({ length: 40 }, () => records(10));
@@ -276,12 +333,50 @@ test("Kinesis: with every record failed, the invocation fails", async (t) => {
 	assert.equal((await environment.invoke(kinesis(Buffer.from("nothing")))).error.errorType, "Rejected");
 });
 
-test("Kinesis: what fails for good goes into the queue alone", async (t) => {
-	const { cloud, environment } = await setUp(t, { queue: true });
-	const event = kinesis(packed(records(3)), Buffer.from("nothing"));
-	const { reply } = await environment.invoke(event);
+const queuedRecords = ({ messages }) => messages.flatMap(({ requestPayload }) => [requestPayload.Records])
+	.sort(([a], [b]) => (a.kinesis.sequenceNumber < b.kinesis.sequenceNumber ? -1 : 1));
+
+test("Kinesis: what fails for good goes into the queue, a message each", async (t) => {
+	const { listener, cloud, environment } = await setUp(t, { queue: true });
+	const lines = records(3);
+	const bad = Array.from({ length: 40 }, (_, n) => Buffer.from(`nothing ${n}`));
+	const event = kinesis(packed(lines), ...bad);
+	event.Records.forEach((record, n) => { record.kinesis.sequenceNumber = String(1000 + n); });
+	const { reply, log } = await environment.invoke(event);
 	assert.deepEqual(reply, { batchItemFailures: [] });
-	assert.deepEqual(cloud.messages[0].requestPayload.Records, [event.Records[1]]);
+	assert.deepEqual([log.queued, log.failed], [40, 40]);
+	assert.deepEqual(queuedRecords(cloud), event.Records.slice(1).map((record) => [record]));
+	assert.deepEqual(listener.flows(), sum(lines));
+	// Which the queue gives back to us.
+	const { reply: again } = await environment.invoke(sqs(cloud.messages[0], failed(cloudwatch(packed(lines)))));
+	assert.equal(again.batchItemFailures.length, 0);
+});
+
+test("Kinesis: a record that no message can hold is given again, and it alone", async (t) => {
+	const { listener, cloud, environment } = await setUp(t, { queue: true });
+	const lines = records(3);
+	const event = kinesis(packed(lines), Buffer.from("nothing"), damaged(MIB + 1000), Buffer.from("x"));
+	const { reply, log } = await environment.invoke(event);
+	assert.deepEqual(reply, { batchItemFailures: [{ itemIdentifier: "49592" }] });
+	assert.deepEqual(queuedRecords(cloud), [[event.Records[1]], [event.Records[3]]]);
+	assert.deepEqual([log.level, log.kind, log.queued, log.failed], ["warn", "kinesis", 2, 3]);
+	assert.deepEqual([log.problems[0].item, log.problems[0].why], [2, "too_large"]);
+	assert.ok(log.problems[0].octets > MIB);
+	assert.deepEqual(listener.flows(), sum(lines));
+});
+
+test("Kinesis: a record that the queue refuses is given again, and it alone", async (t) => {
+	const { listener, cloud, environment } = await setUp(t, { queue: true });
+	const lines = records(3);
+	cloud.denied.set("SendMessage", 1);
+	const event = kinesis(packed(lines), Buffer.from("nothing"), Buffer.from("neither"));
+	const { reply, log } = await environment.invoke(event);
+	const named = reply.batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
+	const queued = queuedRecords(cloud).map(([record]) => record.kinesis.sequenceNumber);
+	assert.deepEqual([named.length, queued.length], [1, 1]);
+	assert.deepEqual([...named, ...queued].sort(), ["49591", "49592"]);
+	assert.deepEqual([log.queued, log.problems[0].why], [1, "AccessDeniedException"]);
+	assert.deepEqual(listener.flows(), sum(lines));
 });
 
 test("Kinesis: what was not taken in time is given again", async (t) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -14,10 +14,10 @@ import { Listener } from "./support/listener.mjs";
 const scripts = new URL("../../scripts/", import.meta.url).pathname;
 const program = process.env.VPCFLOWD ?? new URL("../../build/check/vpcflowd", import.meta.url).pathname;
 
-async function run(script, args, { input = null, env = {}, cwd } = {}) {
+async function run(script, args, { input = null, env = {}, cwd, path } = {}) {
 	const child = spawn(join(scripts, script), args, {
 		cwd, timeout: 40000,
-		env: { PATH: `${dirname(process.execPath)}:${process.env.PATH}`, HOME: tmpdir(), VPCFLOWD: program, ...env },
+		env: { PATH: `${path ?? dirname(process.execPath)}:${process.env.PATH}`, HOME: tmpdir(), VPCFLOWD: program, ...env },
 	});
 	const said = { out: "", err: "" };
 	child.stdout.setEncoding("utf8").on("data", (part) => { said.out += part; });
@@ -87,6 +87,7 @@ test("push: a token file, tried for so long and no longer, a duplicate", async (
 	assert.equal(out, "two DUP 4\n");
 	assert.match(err, /RETRY overload; again in/);
 	assert.match(err, /one: not taken in time: RETRY overload/);
+	assert.match(err, /not tried: two\n/);
 	assert.deepEqual(listener.auths, ["secret-token"]);
 	assert.ok(!err.includes("secret"));
 });
@@ -121,6 +122,23 @@ test("try: other events, another format, whatever the environment says", async (
 	assert.equal(bad.out.split("\n").length, 3);
 	assert.match(bad.err, /bad.json: Malformed: an event that is empty/);
 });
+
+test("try: another program is meant from where the user stands", async (t) => {
+	const cwd = folderOf(t, {});
+	symlinkSync(program, join(cwd, "mine"));
+	const { status, out, err } = await run("try", [], { cwd, env: { VPCFLOWD: "./mine" } });
+	assert.equal(status, 0, err);
+	assert.equal(out.split("\n").length, 6);
+});
+
+for (const script of ["push", "try"])
+	test(`${script}: an old Node.js is refused`, async (t) => {
+		const path = folderOf(t, { node: "#!/bin/sh\necho v18.19.0\n" });
+		chmodSync(join(path, "node"), 0o755);
+		const { status, err } = await run(script, [], { path });
+		assert.equal(status, 1);
+		assert.equal(err, `${script}: needs Node.js 20 or later; 'node' here is v18.19.0\n`);
+	});
 
 test("try: mistakes", async () => {
 	assert.equal((await run("try", ["-o", "xml"])).status, 2);

@@ -73,8 +73,12 @@ class Cloud:
         self.region = None
         self.roles, self.functions, self.queues = {}, {}, {}
         self.groups, self.flow_logs = {}, {}
+        self.parameters, self.secrets = {"token", "/vpcflowd/token"}, {"token"}
+        self.mappings = []          # event source mappings
+        self.ages = []              # AsyncEventAge, milliseconds
+        self.stuck = set()          # messages that cannot be deleted
         self.busy = 0               # for so many looks at it a changed function is not ready
-        self.invoke = None          # what an invocation does: (function, event) -> (reply, error)
+        self.invoke = None          # what an invocation does: (function, event) -> (reply, error[, log])
         self.numbers = 0
         self.server = None
 
@@ -134,7 +138,7 @@ class Cloud:
             scope = request.headers.get("Authorization", "").partition("Credential=")[2].split("/")
             service = scope[3] if len(scope) > 3 else "unsigned"
             self.region = scope[2] if len(scope) > 3 else None
-            forms = {"lambda": self.rest, "logs": self.json_target}
+            forms = {"lambda": self.rest, **dict.fromkeys(("logs", "ssm", "secretsmanager"), self.json_target)}
             form = forms.get(service, self.query)
         form(request, service, body)
 
@@ -207,6 +211,7 @@ class Cloud:
         ("GET", r"/2019-09-25/functions/([^/]+)/event-invoke-config", "GetFunctionEventInvokeConfig"),
         ("PUT", r"/2019-09-25/functions/([^/]+)/event-invoke-config", "PutFunctionEventInvokeConfig"),
         ("POST", r"/2015-03-31/functions/([^/]+)/invocations", "Invoke"),
+        ("GET", r"/2015-03-31/event-source-mappings/?", "ListEventSourceMappings"),
     ]
 
     def rest(self, request, service, body):
@@ -230,9 +235,11 @@ class Cloud:
             text = json.dumps({"Type": "User", "Message": no.message, "message": no.message})
             return self.reply(request, no.status, kind, text, [("x-amzn-ErrorType", no.code)])
         if operation == "Invoke":
-            reply, error = result
-            return self.reply(request, 200, kind, json.dumps(reply),
-                              [("X-Amz-Function-Error", error)] if error else [])
+            reply, error, *log = result
+            headers = [("X-Amz-Function-Error", error)] if error else []
+            if log and request.headers.get("X-Amz-Log-Type") == "Tail":
+                headers.append(("X-Amz-Log-Result", base64.b64encode(log[0][-4096:]).decode()))
+            return self.reply(request, 200, kind, json.dumps(reply), headers)
         status = {"DELETE": 204}.get(request.command, 201 if operation in ("CreateFunction", "AddPermission") else 200)
         self.reply(request, status, kind, "" if status == 204 else json.dumps(result))
 
@@ -331,7 +338,7 @@ class Cloud:
         """Puts a message into a queue, as Lambda or the forwarder does."""
         self.numbers += 1
         ident = f"m{self.numbers:04}"
-        self.queues[queue]["messages"][ident] = {"body": body, "hidden": False}
+        self.queues[queue]["messages"][ident] = {"body": body, "hidden": False, "received": 0}
         return ident
 
     def bodies(self, queue):
@@ -343,15 +350,22 @@ class Cloud:
         for ident, message in self.queue(given)["messages"].items():
             if not message["hidden"] and len(parts) < int(given["MaxNumberOfMessages"]):
                 message["hidden"] = True
+                message["received"] += 1
                 parts.append("<Message>" + xml({
-                    "MessageId": ident, "ReceiptHandle": f"receipt+/= {ident}", "Body": message["body"],
+                    "MessageId": ident, "ReceiptHandle": f"receipt+/= {message['received']} {ident}", "Body": message["body"],
                     "MD5OfBody": hashlib.md5(message["body"].encode()).hexdigest()}) + "</Message>")
         return "".join(parts)
 
     def batch(self, given, operation, act):
         queue, result = self.queue(given), ""
         for entry in listed(given, f"{operation}BatchRequestEntry"):
-            ident = entry["ReceiptHandle"].split()[-1]
+            _, received, ident = entry["ReceiptHandle"].split()
+            if ident in self.stuck:
+                result += "<BatchResultErrorEntry>" + xml({"Id": entry["Id"], "SenderFault": True, "Code": "Stuck",
+                                                           "Message": "no"}) + "</BatchResultErrorEntry>"
+                continue
+            # The handle of the last time it was received is the one that counts.
+            assert int(received) == queue["messages"][ident]["received"], entry
             act(queue, ident, entry)
             result += f"<{operation}BatchResultEntry><Id>{entry['Id']}</Id></{operation}BatchResultEntry>"
         return result
@@ -484,6 +498,26 @@ class Cloud:
 
     def lambda_Invoke(self, given):
         return self.invoke(self.function(given), given["Payload"])
+
+    def lambda_ListEventSourceMappings(self, _):
+        return {"EventSourceMappings": self.mappings}
+
+    def monitoring_GetMetricStatistics(self, given):
+        assert given["Namespace"] == "AWS/Lambda" and given["MetricName"] == "AsyncEventAge"
+        assert given["StartTime"] < given["EndTime"] and listed(given, "Dimensions.member")[0]["Name"] == "FunctionName"
+        return {"Label": "AsyncEventAge", "Datapoints": [
+            {"Timestamp": given["StartTime"], "Maximum": age, "Unit": "Milliseconds"} for age in self.ages]}
+
+    # ---- tokens ----
+
+    def ssm_DescribeParameters(self, given):
+        (wanted,), = [f["Values"] for f in given["ParameterFilters"]]
+        return {"Parameters": [{"Name": wanted, "Type": "SecureString"}] if wanted in self.parameters else []}
+
+    def secretsmanager_DescribeSecret(self, given):
+        if given["SecretId"] not in self.secrets:
+            raise Refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+        return {"Name": given["SecretId"]}
 
     # ---- log groups ----
 

@@ -47,7 +47,7 @@ def test_from_nothing(script, cloud):
     assert function["invoke"]["MaximumRetryAttempts"] == 2
     assert function["invoke"]["DestinationConfig"]["OnFailure"] == {"Destination": QUEUE_ARN}
     assert cloud.queues[QUEUE]["attributes"] == {
-        "MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
+        "MaximumMessageSize": "1048576", "MessageRetentionPeriod": "1209600", "SqsManagedSseEnabled": "true"}
     assert json.loads(cloud.roles[ROLE]["trust"])["Statement"][0]["Principal"] == {"Service": "lambda.amazonaws.com"}
     assert {s["Sid"]: s["Resource"] for s in policy(cloud)["Statement"]} == {
         "WriteLog": [f"arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/{NAME}{tail}" for tail in ("", ":*")],
@@ -61,7 +61,8 @@ def test_from_nothing(script, cloud):
 
 def test_second_run_changes_nothing(script, cloud):
     everything = (*HOST, "--port", 4000, "--tls", "--token-parameter", "/vpcflowd/token",
-                  "--subnets", "subnet-b,subnet-a", "--security-groups", "sg-1", "--timeout", 30, "--memory", 512)
+                  "--subnets", "subnet-b,subnet-a", "--security-groups", "sg-1", "--timeout", 30, "--memory", 512,
+                  "--s3", "flows/vpc", "--kinesis", "flows")
     script("deploy", *everything)
     before = state(cloud)
     cloud.forget()
@@ -123,7 +124,7 @@ def test_repairs_what_was_changed_by_hand(script, deployed):
     function["Runtime"] = "nodejs18.x"
     function["invoke"]["MaximumRetryAttempts"] = 0
     cloud.roles[ROLE]["trust"] = cloud.roles[ROLE]["trust"].replace("lambda.", "ec2.")
-    cloud.queues[QUEUE]["attributes"]["MessageRetentionPeriod"] = "60"
+    cloud.queues[QUEUE]["attributes"]["MaximumMessageSize"] = "262144"
     cloud.forget()
     script("deploy", *HOST)
     assert cloud.changes() == ["sqs:SetQueueAttributes", "iam:UpdateAssumeRolePolicy", SETTINGS, MAKES[-1]]
@@ -255,6 +256,9 @@ def test_no_secret_on_a_command_line(script, cloud, spied, tmp_path):
     ([*HOST, "--token-key", "a"], "of which parameter"),
     ([*HOST, "--subnets", "a"], "--subnets needs --security-groups"),
     ([*HOST, "--security-groups", "a"], "--security-groups needs --subnets"),
+    ([*HOST, "--s3", "s3://flows"], "--s3: BUCKET or BUCKET/PREFIX"),
+    ([*HOST, "--kinesis", "arn:aws:kinesis:x:1:stream/a"], "--kinesis: the name of a stream"),
+    ([*HOST, "--role", "arn:x", "--s3", "flows"], "not with --role"),
     ([*HOST, "--tls", "--cert", "/dev/null"], "--cert and --key go together"),
     ([*HOST, "--ca", "/dev/null"], "need --tls"),
     ([*HOST, "--frobnicate"], "unknown option: --frobnicate"),
@@ -327,6 +331,39 @@ def test_zip_alone(script, cloud, tmp_path):
     assert (tmp_path / "forwarder.zip").read_bytes() == first
 
 
+@pytest.mark.parametrize("option, place", [("--token-parameter", "parameters"), ("--token-secret", "secrets")])
+def test_a_token_that_is_not_there(script, cloud, option, place):
+    tokens = getattr(cloud, place)
+    tokens.clear()
+    result = script("deploy", *HOST, option, "token", status=1)
+    assert result.last.startswith(f"deploy: there is no {option[8:]} token in eu-west-1; make it first: aws ")
+    assert cloud.changes() == []
+    # What is going to be made may be planned with.
+    dry = script("deploy", *HOST, option, "token", "--dry-run")
+    assert len(dry.commands) == len(MAKES)
+
+
+@pytest.mark.parametrize("option, call", [("--token-parameter", "ssm:DescribeParameters"),
+                                          ("--token-secret", "secretsmanager:DescribeSecret")])
+def test_a_token_that_may_not_be_looked_up(script, cloud, option, call):
+    cloud.fail(call, "AccessDeniedException", "not authorized")
+    cloud.fail("sqs:CreateQueue", "AccessDenied", "so far", status=403)
+    result = script("deploy", *HOST, option, "token", status=1)
+    assert f"cannot look up the {option[8:]} token: AccessDeniedException" in result.err
+    assert "cannot create the queue" in result.last
+
+
+def test_rights_to_read(script, cloud):
+    script("deploy", *HOST, "--s3", "flows/AWSLogs/", "--kinesis", "stream.1")
+    may = {s["Sid"]: s["Resource"] for s in policy(cloud)["Statement"]}
+    assert may["ReadObjects"] == ["arn:aws:s3:::flows/AWSLogs/*"] and may["ListObjects"] == ["arn:aws:s3:::flows"]
+    assert may["ReadStream"] == ["arn:aws:kinesis:eu-west-1:123456789012:stream/stream.1"]
+    script("deploy", *HOST, "--s3", "flows")
+    may = {s["Sid"]: s["Resource"] for s in policy(cloud)["Statement"]}
+    # Not those of a bucket whose name begins alike.
+    assert may["ReadObjects"] == ["arn:aws:s3:::flows/*"] and "ReadStream" not in may
+
+
 REMOVES = ["lambda:DeleteFunction", "sqs:DeleteQueue", "iam:DeleteRolePolicy", "iam:DeleteRole"]
 
 
@@ -362,3 +399,32 @@ def test_remove_keeps_what_is_needed(script, deployed):
     assert cloud.functions
     script("deploy", "--remove", "--discard-failed")
     assert not cloud.functions and not cloud.queues
+
+
+def test_remove_waits_for_what_lambda_tries_again(script, deployed):
+    cloud = deployed
+    cloud.ages = [1200.0, 185000.0]
+    result = script("deploy", "--remove", status=1)
+    assert "Lambda tries events again that are up to 185 s old" in result.last and "--discard-failed" in result.last
+    cloud.fail("monitoring:GetMetricStatistics", "Throttling", "Rate exceeded")
+    script("deploy", "--remove", "--dry-run", status=1)
+    assert cloud.functions and cloud.changes() == []
+    cloud.ages = [1200.0]
+    result = script("deploy", "--remove", "--dry-run")
+    assert "within 15 minutes Lambda tried no event again" in result.err
+    cloud.fail("monitoring:GetMetricStatistics", "AccessDenied", "no", status=403)
+    result = script("deploy", "--remove")
+    assert "events that Lambda still tries, for up to 6 hours, go with the function" in result.err
+    assert not cloud.functions
+
+
+def test_remove_keeps_what_reads_a_stream(script, deployed):
+    cloud = deployed
+    cloud.mappings = [{"UUID": "u-1", "EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/flows"}]
+    result = script("deploy", "--remove", "--discard-failed", status=1)
+    assert "still reads arn:aws:kinesis:eu-west-1:123456789012:stream/flows (u-1); run aws lambda delete-event-source" in result.last
+    assert cloud.functions
+    cloud.mappings = []
+    cloud.ages = [185000.0]
+    script("deploy", "--remove", "--discard-failed")
+    assert not cloud.functions

@@ -20,7 +20,7 @@ RUNTIME = """
 import { pathToFileURL } from "node:url";
 let text = "";
 for await (const octets of process.stdin) text += octets;
-console.log = console.error;
+console.log = (line) => console.error(`2026-11-01T00:00:00.000Z\\tinvoked\\tINFO\\t${line}`);
 let reply;
 try {
 	const { handler } = await import(pathToFileURL("index.mjs"));
@@ -63,7 +63,7 @@ class Place:
         done = subprocess.run(["node", "--input-type=module", "-e", RUNTIME], input=json.dumps(given).encode(),
                               env=env, cwd=self.folder, capture_output=True, timeout=30, check=True)
         reply = json.loads(done.stdout)
-        return (reply["error"], "Unhandled") if "error" in reply else (reply["value"], None)
+        return (reply["error"], "Unhandled", done.stderr) if "error" in reply else (reply["value"], None, done.stderr)
 
     def fill(self, *bodies):
         return [self.cloud.send(QUEUE, body) for body in bodies]
@@ -130,9 +130,63 @@ def test_only_what_was_taken_is_deleted(script, place, deploy, start, straight):
             result = script("redrive", *to, status=1)
             assert result.last == f"==> {delivered} events delivered and deleted, 2 stay in the queue"
             assert place.left() == [bad, nonsense]
-            assert f"event {bad} stays: " in result.err
+            assert f"event {bad} stays: rejected by the listener: json\n" in result.err
+            assert f"event {nonsense} stays: a body that is not JSON\n" in result.err
         assert sorted(daemon.terminate()) == lines_of(good)
     assert "sqs:SendMessage" not in place.cloud.names()
+
+
+def test_what_failed_comes_again_among_others(script, place, deploy, start):
+    """A long run: what failed is in view again before it ends. The others are tried, and it only once."""
+    parts = [some(1, n) for n in range(11)]
+    with start() as daemon:
+        deploy(daemon.address)
+        bad, *_ = place.fill(BAD, *map(event, parts))
+
+        def invoke(function, given):
+            answer = place.invoke(function, given)
+            place.cloud.queues[QUEUE]["messages"][bad]["hidden"] = False
+            return answer
+
+        place.cloud.invoke = invoke
+        result = script("redrive", status=1)
+        assert "stopped: nothing comes out of the queue but what has failed in this run" in result.err
+        assert result.last == "==> 11 events delivered and deleted, 1 stay in the queue"
+        assert place.left() == [bad]
+        tried = [record["messageId"] for given in place.invocations for record in given["Records"]]
+        assert len(tried) == 12 and tried.count(bad) == 1
+        assert sorted(daemon.terminate()) == lines_of(*parts)
+
+
+def test_what_was_not_tried_is_given_back(script, place, deploy):
+    """Large events go one by one, and the second meets a listener that is away."""
+    deploy(("127.0.0.1", 1))
+    answers = [({"batchItemFailures": []}, None), ({"errorType": "Unavailable", "errorMessage": "away"}, "Unhandled")]
+    place.cloud.invoke = lambda *_: answers.pop(0)
+    idents = place.fill(*(json.dumps({"requestPayload": {"awslogs": {"data": "A" * 900000}}}) for _ in range(5)))
+    result = script("redrive", status=1)
+    assert "1 events delivered and deleted, 4 stay in the queue" in result.err
+    assert result.last == "redrive: stopped, nothing is taken now: away"
+    assert place.left() == idents[1:]
+
+
+def test_another_queue_keeps_what_is_not_taken(script, place, deploy, start):
+    """Nothing moves to the function's own failure queue, though the function could."""
+    sdk = place.folder / "node_modules" / "@aws-sdk" / "client-sqs"
+    sdk.mkdir(parents=True)
+    (sdk / "package.json").write_text('{"type": "module", "exports": "./index.js"}')
+    (sdk / "index.js").write_text("export class SQSClient { async send() { return {}; } }\n"
+                                  "export class SendMessageCommand {}\n")
+    good = payloads.records(2)
+    place.cloud.queues["other"] = {"attributes": {}, "messages": {}}
+    with start() as daemon:
+        deploy(daemon.address)
+        bad = place.cloud.send("other", BAD)
+        place.cloud.send("other", event(good))
+        result = script("redrive", "--queue", place.cloud.queue_url("other"), status=1)
+        assert result.last == "==> 1 events delivered and deleted, 1 stay in the queue"
+        assert list(place.cloud.queues["other"]["messages"]) == [bad] and place.left() == []
+        assert sorted(daemon.terminate()) == lines_of(good)
 
 
 @pytest.mark.parametrize("straight", [False, True])
@@ -148,7 +202,7 @@ def test_nobody_listens(script, place, deploy, straight):
 def test_token(script, place, deploy, start, spied, tmp_path):
     folder, arguments = spied
     tokens = tmp_path / "tokens"
-    tokens.write_text("# ours\nlet-me-in\n")
+    tokens.write_text("# ours\n  let-me-in \n")
     part = payloads.records(2)
     with start("--token-file", tokens) as daemon:
         deploy(daemon.address)
@@ -156,6 +210,10 @@ def test_token(script, place, deploy, start, spied, tmp_path):
         to = ("--to", "%s:%d" % daemon.address, "--timeout", "4")
         result = script("redrive", *to, status=1)
         assert place.left() == idents and "stopped" in result.last
+        # Not one token that the words would make together.
+        (tmp_path / "words").write_text("let-me -in\n")
+        result = script("redrive", *to, "--token-file", "words", status=1)
+        assert "VPCFLOWD_TOKEN holds no token of printable ASCII without spaces" in result.last and place.left() == idents
         result = script("redrive", *to, "--token-file", "tokens", path=folder)
         assert place.left() == [] and "let-me-in" not in arguments.read_text() + result.err
         assert sorted(daemon.terminate()) == lines_of(part)
@@ -175,6 +233,16 @@ def test_what_could_not_be_deleted_comes_again(script, place, deploy, start):
         assert place.left() == []
         # One that keeps digests says DUP, another takes it twice; nothing is lost either way.
         assert set(daemon.terminate()) == set(payloads.ftsq_lines(part))
+
+
+def test_one_that_cannot_be_deleted(script, place, deploy, start):
+    with start() as daemon:
+        deploy(daemon.address)
+        stuck, *_ = place.fill(event(some(1, 1)), event(some(1, 2)))
+        place.cloud.stuck.add(stuck)
+        result = script("redrive", status=1)
+        assert f"an event was delivered, and will be again: cannot delete it from the queue: {stuck}: Stuck no" in result.err
+        assert result.last == "==> 1 events delivered and deleted, 1 stay in the queue"
 
 
 def test_limit_and_dry_run(script, place, deploy, start):
@@ -201,8 +269,9 @@ def test_what_a_reply_does_not_say_was_not_taken(script, place, deploy):
     deploy(("127.0.0.1", 1))
     idents = place.fill("{}", "{}")
     for reply in {}, {"batchItemFailures": [{"itemIdentifier": i} for i in idents]}:
-        place.cloud.invoke = lambda *_: (reply, None)
-        script("redrive", status=1)
+        place.cloud.invoke = lambda *_: (reply, None, b'cut off"}]}\nREPORT {} {"problems":7}\n')
+        result = script("redrive", status=1)
+        assert f"event {idents[0]} stays: see the forwarder's log\n" in result.err
         assert place.left() == idents
     place.cloud.invoke = lambda *_: ({"errorMessage": "Task timed out after 6.00 seconds"}, "Unhandled")
     result = script("redrive", status=1)
@@ -216,6 +285,15 @@ def test_empty_and_missing(script, deployed):
     assert script("redrive").last == "==> 0 events delivered and deleted, 0 stay in the queue"
     cloud.fail("sqs:ReceiveMessage", "AccessDenied", "no", status=403)
     assert "cannot receive from the queue: AccessDenied: no" in script("redrive", status=1).last
+
+
+def test_an_old_node_is_refused(script, tmp_path):
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "node").write_text("#!/bin/sh\necho v18.19.0\n")
+    (folder / "node").chmod(0o755)
+    result = script("redrive", "--to", "127.0.0.1:1", path=folder, status=1)
+    assert result.last == "redrive: needs Node.js 20 or later; 'node' here is v18.19.0"
 
 
 @pytest.mark.parametrize("options, words", [

@@ -130,8 +130,9 @@ class Stack:
 LEAST = {"CodeBucket": "b", "CodeKey": "forwarder.zip", "Host": "flows.example.net", "LogGroupName": "/vpc/a"}
 ALL = {**LEAST, "Tls": "true", "Ca": "/var/task/ca.pem", "Cert": "/var/task/cert.pem", "Key": "KEY",
        "TokenParameter": "/vpcflowd/token", "TokenKey": "arn:aws:kms:x:1:key/k", "SubnetIds": "subnet-1,subnet-2",
+       "S3Bucket": "flows", "S3Prefix": "vpc/", "KinesisStream": "stream",
        "SecurityGroupIds": "sg-1", "FlowLogResource": "vpc-1", "LogFormat": "${version}", "Retention": 7}
-CASES = {"least": LEAST, "all": ALL, "secret": {**LEAST, "TokenSecret": "token"},
+CASES = {"least": LEAST, "all": ALL, "secret": {**LEAST, "TokenSecret": "token", "S3Bucket": "flows"},
          "transit gateway": {**LEAST, "FlowLogResource": "tgw-1", "FlowLogResourceType": "TransitGateway"}}
 
 
@@ -242,9 +243,9 @@ def same_role(cloud, made):
 
 @pytest.mark.parametrize("case, deploy, subscribe", [
     ("least", [], []),
-    ("secret", ["--token-secret", "token"], []),
+    ("secret", ["--token-secret", "token", "--s3", "flows"], []),
     ("all", ["--tls", "--ca", "PEM", "--cert", "PEM", "--key", "PEM", "--token-parameter", "/vpcflowd/token",
-             "--token-key", "arn:aws:kms:x:1:key/k", "--subnets", "subnet-1,subnet-2", "--security-groups", "sg-1"],
+             "--token-key", "arn:aws:kms:x:1:key/k", "--s3", "flows/vpc/", "--kinesis", "stream", "--subnets", "subnet-1,subnet-2", "--security-groups", "sg-1"],
      ["--create-flow-log", "vpc-1", "--log-format", "${version}", "--retention", "7"]),
     ("transit gateway", [], ["--create-flow-log", "tgw-1"]),
 ])

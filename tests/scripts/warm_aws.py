@@ -17,7 +17,7 @@ import sys
 
 # Before every request: how long it is. After the end: the exit status.
 LENGTH = struct.Struct("!I")
-SERVICES = "iam", "lambda", "sqs", "logs", "ec2", "sts"
+SERVICES = "iam", "lambda", "sqs", "logs", "ec2", "sts", "ssm", "secretsmanager", "cloudwatch"
 
 
 def receive(connection, size):

@@ -5,6 +5,8 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 
+const MESSAGE_MOST = 1024 * 1024;
+
 const md5 = (text) => createHash("md5").update(text).digest("hex");
 
 export class Cloud {
@@ -25,6 +27,7 @@ export class Cloud {
 	objects = new Map();
 	parameters = new Map();
 	secrets = new Map();
+	/** What is in the queue, parsed where it is JSON. */
 	messages = [];
 	calls = [];
 	/** Name of a call → times it is to be denied. */
@@ -52,11 +55,17 @@ export class Cloud {
 		response.writeHead(status, { "content-type": "application/x-amz-json-1.0" }).end(JSON.stringify(value));
 	}
 
+	#queue(text, response) {
+		if (Buffer.byteLength(text) > MESSAGE_MOST)
+			return this.#json(response, 400, { __type: "InvalidParameterValue", message: "Message must be shorter than 1048576 bytes." });
+		this.messages.push(/^[[{]/.test(text) ? JSON.parse(text) : text);
+		return this.#json(response, 200, { MessageId: "m", MD5OfMessageBody: md5(text) });
+	}
+
 	#call(target, input, response) {
 		switch (target) {
 		case "SendMessage":
-			this.messages.push(JSON.parse(input.MessageBody));
-			return this.#json(response, 200, { MessageId: "m", MD5OfMessageBody: md5(input.MessageBody) });
+			return this.#queue(input.MessageBody, response);
 		case "GetParameter":
 			return this.#json(response, 200, { Parameter: { Name: input.Name, Value: this.parameters.get(input.Name) } });
 		case "GetSecretValue":

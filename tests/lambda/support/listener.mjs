@@ -26,20 +26,28 @@ export class Listener {
 		this.log = "";
 	}
 
-	/** Starts it, or starts it again on the port it had. */
+	/** Starts it, or starts it again on the port it had, which another process may have for a moment. */
 	async up() {
+		await until(() => this.#begin(), "vpcflowd to have its port");
+	}
+
+	async #begin() {
 		const ready = join(this.folder, "ready");
 		rmSync(ready, { force: true });
+		const before = this.log.length;
 		this.child = spawn(program, ["-l", `127.0.0.1:${this.port}`, "-o", `ftsq:${this.output}`,
 			"--ready-file", ready, ...this.options], { stdio: ["ignore", "ignore", "pipe"] });
 		this.child.stderr.setEncoding("utf8").on("data", (text) => { this.log += text; });
 		this.closed = once(this.child, "close");
-		await until(() => {
-			if (this.child.exitCode !== null)
-				throw new Error(`vpcflowd did not start: ${this.log}`);
-			return existsSync(ready) && readFileSync(ready, "utf8").endsWith("\n");
-		}, "vpcflowd to be ready");
-		this.port = Number(readFileSync(ready, "utf8").trim().split(":").at(-1));
+		await until(() => this.child.exitCode !== null || (existsSync(ready) && readFileSync(ready, "utf8").endsWith("\n")), "vpcflowd to be ready");
+		if (this.child.exitCode === null) {
+			this.port = Number(readFileSync(ready, "utf8").trim().split(":").at(-1));
+			return true;
+		}
+		await this.closed;
+		if (!this.log.slice(before).includes("address already in use"))
+			throw new Error(`vpcflowd did not start: ${this.log}`);
+		return false;
 	}
 
 	async down(signal = "SIGTERM") {
