@@ -21,6 +21,7 @@ static void config_free(struct config *c)
 			option_rows[i].clear(c);
 	free(c->config_file);
 	free(c->ready_file);
+	free(c->spool);
 	free(c->token_file);
 	free(c->fields);
 	sources_deinit(&c->sources);
@@ -183,6 +184,8 @@ static void settle_outputs(struct config *c)
 		e->refresh_ms = c->limits.template_refresh * 1000;
 		e->refresh_messages = c->limits.template_messages;
 		o->wait_for_space = !c->read;
+		o->patient = !c->read && c->spool != NULL;
+		o->mend_lines = o->patient;
 		o->udp_rate = c->limits.udp_rate;
 		o->reconnect_max_ms = c->limits.reconnect_max * 1000;
 		ipfix = ipfix || e->class->messages;

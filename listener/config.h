@@ -37,6 +37,7 @@ struct config {
 	size_t files;
 	char *config_file;
 	char *ready_file;
+	char *spool; /* folder, or NULL */
 	enum log_level log_level;
 
 	struct listen_address listen[LISTEN_LIMIT];

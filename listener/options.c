@@ -298,6 +298,11 @@ static bool set_ready_file(struct config *c, const char *value, char why[WHY_ROO
 	return set_text(&c->ready_file, value, why);
 }
 
+static bool set_spool(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->spool, value, why);
+}
+
 static bool set_task(struct config *c, enum config_task task)
 {
 	/* --help beats --version beats --check-config, whatever their order. */
@@ -445,6 +450,12 @@ const struct option_row option_rows[] = {
 	  .value = "FILE",
 	  .set = set_token_file,
 	  .help = "peers must begin with AUTH and one of these tokens, a token a line" },
+	{ .name = "spool",
+	  .form = OPTION_VALUE,
+	  .value = "DIR",
+	  .set = set_spool,
+	  .help = "acknowledge a payload once it is safe on disk there, and deliver from there while "
+		  "outputs are slow or down" },
 	{ .name = "ready-file",
 	  .form = OPTION_VALUE,
 	  .value = "FILE",

@@ -38,6 +38,12 @@ struct intake {
 	uint64_t flows;
 	uint64_t rejected;
 
+	/* which events are handed to the outputs, and counted */
+	uint64_t event;	    /* events done */
+	uint64_t emit_from; /* the first that is handed over */
+	uint64_t emit_to;   /* and the first that is not any more */
+	struct stats aside; /* counts of the others */
+
 	/* the document being converted */
 	bool open;
 	struct logevents events;
@@ -91,6 +97,7 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 	i->sources = p->sources;
 	log_escape(slice_text(peer), i->peer);
 	i->source = source;
+	i->emit_to = UINT64_MAX;
 	i->payload = payload_new(source, p->limits, p->stats);
 	documents_init(&i->documents);
 	logevents_init(&i->events);
@@ -111,6 +118,42 @@ void intake_free(struct intake **i)
 	free((*i)->header);
 	free(*i);
 	*i = NULL;
+}
+
+void intake_replay(struct intake *i, uint64_t events)
+{
+	i->emit_from = events;
+	payload_count_in(i->payload, &i->aside);
+}
+
+void intake_only_count(struct intake *i)
+{
+	i->emit_to = i->event;
+}
+
+void intake_count_all(struct intake *i)
+{
+	stats_add(i->pipeline->stats, &i->aside);
+	i->aside = (struct stats){ .events = 0 };
+}
+
+uint64_t intake_emitted(const struct intake *i)
+{
+	if (i->event < i->emit_from)
+		return i->emit_from;
+	return i->event < i->emit_to ? i->event : i->emit_to;
+}
+
+/* Whether the event at hand goes to the outputs. */
+static bool is_emitting(const struct intake *i)
+{
+	return i->event >= i->emit_from && i->event < i->emit_to;
+}
+
+/* Where the event at hand is counted. */
+static struct stats *counts(struct intake *i)
+{
+	return is_emitting(i) ? i->pipeline->stats : &i->aside;
 }
 
 bool intake_idle(const struct intake *i)
@@ -188,8 +231,8 @@ static void tell_column(const struct intake *i, const struct fault *fault, const
 static void reject(struct intake *i, const struct event *event, const struct fault *fault)
 {
 	i->rejected++;
-	i->pipeline->stats->rejected++;
-	i->pipeline->stats->fault[fault->code]++;
+	counts(i)->rejected++;
+	counts(i)->fault[fault->code]++;
 	if (!first_time(i, fault->code))
 		return;
 	char sample[LOG_ESCAPED];
@@ -258,14 +301,14 @@ static enum step emit(struct intake *i, struct fault *fault)
 	struct pipeline *p = i->pipeline;
 	struct source room;
 	locate(i, &room);
-	for (unsigned n = 0; n < p->outputs; n++) {
+	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++) {
 		if (!output_begin(p->output[n], p->flow.format) ||
 		    !output_flow(p->output[n], &p->flow)) {
 			fault_set(fault, FAULT_MEMORY, 0, 0);
 			return STEP_BAD;
 		}
 	}
-	p->stats->flows++;
+	counts(i)->flows++;
 	i->flows++;
 	return STEP_OK;
 }
@@ -276,17 +319,15 @@ static enum step skip(struct intake *i, struct fault *fault)
 	struct pipeline *p = i->pipeline;
 	struct source room;
 	locate(i, &room);
-	p->stats->skipdata++;
 	tell_skipdata(i);
-	for (unsigned n = 0; n < p->outputs; n++) {
+	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++) {
 		if (!output_begin(p->output[n], p->flow.format) ||
 		    !output_skipped(p->output[n], &p->flow)) {
-			p->stats->skipdata--;
-			p->stats->events--;
 			fault_set(fault, FAULT_MEMORY, 0, 0);
 			return STEP_BAD;
 		}
 	}
+	counts(i)->skipdata++;
 	return STEP_OK;
 }
 
@@ -303,27 +344,33 @@ static bool parse(struct intake *i, const struct event *event, struct fault *fau
 	return flow_parse(&p->flow, i->format, event->text, fault);
 }
 
-static enum step convert(struct intake *i, const struct event *event, struct fault *fault)
+static enum step convert_record(struct intake *i, const struct event *event, struct fault *fault)
 {
-	struct pipeline *p = i->pipeline;
-	p->stats->events++;
 	if (!parse(i, event, fault)) {
-		if (fault->code == FAULT_MEMORY) {
-			p->stats->events--;
+		if (fault->code == FAULT_MEMORY)
 			return STEP_BAD;
-		}
 		reject(i, event, fault);
 		return STEP_OK;
 	}
-	switch (flow_status(&p->flow)) {
+	switch (flow_status(&i->pipeline->flow)) {
 	case FLOW_NODATA:
-		p->stats->nodata++;
+		counts(i)->nodata++;
 		return STEP_OK;
 	case FLOW_SKIPDATA:
 		return skip(i, fault);
 	default:
 		return emit(i, fault);
 	}
+}
+
+static enum step convert(struct intake *i, const struct event *event, struct fault *fault)
+{
+	enum step step = convert_record(i, event, fault);
+	if (step == STEP_BAD)
+		return STEP_BAD;
+	counts(i)->events++;
+	i->event++;
+	return STEP_OK;
 }
 
 /* ---- a document ------------------------------------------------------------------------------ */
@@ -375,7 +422,7 @@ static void open_document(struct intake *i)
 	i->origin = (struct origin){ .group = SLICE_NONE };
 	logevents_open(&i->events, d);
 	if (d->kind == DOCUMENT_CONTROL)
-		i->pipeline->stats->control_messages++;
+		counts(i)->control_messages++;
 	if (d->kind == DOCUMENT_CLOUDWATCH)
 		open_cloudwatch(i, d);
 	if (d->kind != DOCUMENT_LINES || d->first_lines)
@@ -390,10 +437,16 @@ static bool may_be_header(const struct event *event)
 	       format_is_header(event->text);
 }
 
+/* What is only counted needs no room in the outputs. */
+static bool may_convert(const struct intake *i)
+{
+	return i->event >= i->emit_to || !pipeline_full(i->pipeline);
+}
+
 /* Converts up to a turn's worth. STEP_OK: documents are left. STEP_MORE: none is. */
 static enum step convert_documents(struct intake *i, struct fault *fault)
 {
-	for (unsigned n = 0; n < EVENTS_A_TURN && !pipeline_full(i->pipeline); n++) {
+	for (unsigned n = 0; n < EVENTS_A_TURN && may_convert(i); n++) {
 		struct event event;
 		if (!i->open) {
 			if (documents_empty(&i->documents))
@@ -419,7 +472,7 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 /* All documents first; only when the last is known to be good the first is converted. */
 static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *fault)
 {
-	const uint64_t *inflated = &i->pipeline->stats->bytes_inflated;
+	const uint64_t *inflated = &payload_counts(i->payload)->bytes_inflated;
 	uint64_t before = *inflated;
 	size_t given = in->len;
 	enum step step = STEP_OK;

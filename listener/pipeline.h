@@ -55,6 +55,21 @@ void intake_free(struct intake **i);
  */
 MUST_CHECK enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault);
 
+/*
+ * Before the first turn: a payload that was taken before and is converted again. Its first events
+ * were handed to the outputs then: they are passed over, and not counted again.
+ */
+void intake_replay(struct intake *i, uint64_t events);
+/*
+ * From here on nothing is handed to the outputs, only counted in intake_flows: what is left is
+ * converted later. The worker's counters leave it out until then, unless intake_count_all says that
+ * there will be no later.
+ */
+void intake_only_count(struct intake *i);
+void intake_count_all(struct intake *i);
+/* Events that the outputs have no more to get of. */
+uint64_t intake_emitted(const struct intake *i);
+
 /* Nothing begun, nothing left to convert. */
 bool intake_idle(const struct intake *i);
 /* Whether documents wait to be converted. */

@@ -34,6 +34,8 @@ struct service {
 	int argc;
 	char **argv;
 	struct worker worker;
+	struct seen *seen;
+	struct spool *spool; /* NULL without --spool */
 	struct server server;
 	struct reader *reader;
 	bool listening;
@@ -64,7 +66,20 @@ static void stop(struct service *s, bool abort)
 static void begin_writing(struct service *s)
 {
 	s->phase = WRITING;
+	if (s->spool != NULL)
+		spool_stop(s->spool);
 	worker_last_call(&s->worker);
+}
+
+/* Whether everything is where it is safe. */
+static bool is_written(const struct service *s)
+{
+	if (s->listening && server_is_taking(&s->server))
+		return false;
+	if (s->spool == NULL)
+		return worker_delivered(&s->worker);
+	bool between = spool_is_between(s->spool) || pipeline_full(&s->worker.pipeline);
+	return between && worker_may_leave(&s->worker);
 }
 
 static void on_drained(struct server *server)
@@ -80,7 +95,7 @@ static void on_end_timer(uv_timer_t *timer)
 		s->phase = DRAINING;
 		server_drain(&s->server, on_drained);
 	}
-	if (s->phase == WRITING && worker_delivered(&s->worker)) {
+	if (s->phase == WRITING && is_written(s)) {
 		stop(s, false);
 	} else if (s->phase != OVER && s->stop_signals > 0 &&
 		   waited >= s->config->limits.drain * 1000) {
@@ -151,10 +166,18 @@ static bool outputs_differ(const struct config *a, const struct config *b)
 	return differs || !format_equal(&a->columns, &b->columns);
 }
 
+static bool text_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 /* What cannot change while it runs. */
 static bool needs_restart(const struct config *a, const struct config *b)
 {
-	bool differs = a->listens != b->listens;
+	bool differs = a->listens != b->listens || !text_equal(a->spool, b->spool) ||
+		       a->limits.spool_segment != b->limits.spool_segment ||
+		       a->limits.remembered != b->limits.remembered ||
+		       a->limits.remembered_most != b->limits.remembered_most;
 	for (size_t i = 0; !differs && i < a->listens; i++)
 		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
 	return differs || outputs_differ(a, b);
@@ -168,7 +191,9 @@ static void reload(struct service *s)
 		return;
 	}
 	if (needs_restart(s->first, config))
-		log_warn("main", "other listeners, outputs or columns take effect at a restart");
+		log_warn(
+			"main",
+			"other listeners, outputs, columns or another spool take effect at a restart");
 	log_set_level(config->log_level);
 	worker_set_config(&s->worker, config);
 	config_release(s->config);
@@ -256,9 +281,11 @@ static bool write_ready_file(struct service *s)
 static bool start_listening(struct service *s)
 {
 	s->listening = true;
-	if (server_init(&s->server, &s->worker) != 0)
+	if (server_init(&s->server, &s->worker, s->seen, s->spool) != 0)
 		return false;
 	s->server.data = s;
+	if (s->spool != NULL)
+		spool_start(s->spool);
 	return s->config->ready_file == NULL || write_ready_file(s);
 }
 
@@ -279,6 +306,23 @@ static void on_outputs_up(struct worker *w)
 		return;
 	s->status = 1;
 	stop(s, true);
+}
+
+static bool open_spool(struct service *s)
+{
+	const struct config *c = s->config;
+	if (c->read)
+		return true;
+	s->seen = seen_new(c->limits.remembered_most, c->limits.remembered);
+	int error = s->seen == NULL    ? -ENOMEM
+		    : c->spool == NULL ? 0
+				       : spool_open(&s->spool, &s->worker, s->seen);
+	if (error == 0)
+		return true;
+	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"",
+		  c->spool == NULL ? "" : c->spool,
+		  error == -EWOULDBLOCK ? "another process uses it" : uv_strerror(error));
+	return false;
 }
 
 static bool start(struct service *s)
@@ -316,7 +360,13 @@ static int finish(struct service *s)
 			s->status = 1;
 	}
 	worker_log_left_out(&s->worker);
+	if (s->spool != NULL)
+		spool_close(s->spool);
+	if (s->listening)
+		server_deinit(&s->server);
 	int error = worker_close(&s->worker, s->abort);
+	spool_free(&s->spool);
+	seen_free(&s->seen);
 	if (s->reader != NULL)
 		reader_log(s->reader, true);
 	reader_free(&s->reader);
@@ -339,7 +389,9 @@ int service_run(const struct config *config, int argc, char **argv)
 	if (!config->read)
 		raise_file_limit(config);
 	if (make_loop(s)) {
-		if (start(s))
+		if (!open_spool(s))
+			s->status = 2;
+		else if (start(s))
 			uv_run(&s->worker.loop, UV_RUN_DEFAULT);
 		else
 			s->status = 1;

@@ -57,11 +57,39 @@ bool worker_delivered(const struct worker *w)
 	return true;
 }
 
+void worker_note_unspooled(struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		w->unspooled[i] = output_taken(w->pipeline.output[i]);
+}
+
+bool worker_may_leave(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
+		const struct output *o = w->pipeline.output[i];
+		bool left = !output_is_up(o) && output_delivered_flows(o) >= w->unspooled[i];
+		if (!left && !output_idle(o))
+			return false;
+	}
+	return true;
+}
+
 /* ---- turns ----------------------------------------------------------------------------------- */
 
-static bool can_turn(const struct worker *w)
+/* The queue that a turn can be given from, the preferred one first; NULL for none. */
+static struct turns *next_queue(struct worker *w, struct turns *preferred)
 {
-	return !TAILQ_EMPTY(&w->turns) && w->output_error == 0 && !pipeline_full(&w->pipeline);
+	bool room = w->output_error == 0 && !pipeline_full(&w->pipeline);
+	bool turns = room && !TAILQ_EMPTY(&w->turns);
+	bool any_time = !TAILQ_EMPTY(&w->any_time);
+	if (turns && (preferred == &w->turns || !any_time))
+		return &w->turns;
+	return any_time ? &w->any_time : NULL;
+}
+
+static bool can_turn(struct worker *w)
+{
+	return next_queue(w, &w->turns) != NULL;
 }
 
 static void on_spin(uv_idle_t *spin)
@@ -77,9 +105,14 @@ static void update_spin(struct worker *w)
 		uv_idle_stop(&w->spin);
 }
 
-static void give_turn(struct worker *w)
+static struct turns *queue_of(struct worker *w, const struct turn *turn)
 {
-	struct turn *turn = TAILQ_FIRST(&w->turns);
+	return turn->any_time ? &w->any_time : &w->turns;
+}
+
+static void give_turn(struct worker *w, struct turns *queue)
+{
+	struct turn *turn = TAILQ_FIRST(queue);
 	/* Off the queue first: what is scheduled within the turn counts. */
 	worker_unschedule(w, turn);
 	enum turn_result result = turn->work(turn);
@@ -88,9 +121,9 @@ static void give_turn(struct worker *w)
 	worker_unschedule(w, turn);
 	turn->queued = true;
 	if (result == TURN_KEEP)
-		TAILQ_INSERT_HEAD(&w->turns, turn, link);
+		TAILQ_INSERT_HEAD(queue_of(w, turn), turn, link);
 	else
-		TAILQ_INSERT_TAIL(&w->turns, turn, link);
+		TAILQ_INSERT_TAIL(queue_of(w, turn), turn, link);
 }
 
 static void on_turns(uv_check_t *check)
@@ -98,8 +131,11 @@ static void on_turns(uv_check_t *check)
 	struct worker *w = check->data;
 	uint64_t until = uv_hrtime() + TURNS_NS;
 	w->pipeline.now_ms = uv_now(&w->loop);
-	while (can_turn(w) && uv_hrtime() < until)
-		give_turn(w);
+	struct turns *queue = &w->turns;
+	while ((queue = next_queue(w, queue)) != NULL && uv_hrtime() < until) {
+		give_turn(w, queue);
+		queue = queue == &w->turns ? &w->any_time : &w->turns;
+	}
 	/*
 	 * While more is to come blocks fill up; before the loop sleeps they go out as they are, and
 	 * now and then, since an ACK may wait for a block that nobody adds to.
@@ -117,7 +153,7 @@ void worker_schedule(struct worker *w, struct turn *turn)
 	if (turn->queued)
 		return;
 	turn->queued = true;
-	TAILQ_INSERT_TAIL(&w->turns, turn, link);
+	TAILQ_INSERT_TAIL(queue_of(w, turn), turn, link);
 	update_spin(w);
 }
 
@@ -125,7 +161,7 @@ void worker_unschedule(struct worker *w, struct turn *turn)
 {
 	if (!turn->queued)
 		return;
-	TAILQ_REMOVE(&w->turns, turn, link);
+	TAILQ_REMOVE(queue_of(w, turn), turn, link);
 	turn->queued = false;
 }
 
@@ -155,7 +191,7 @@ static void look_at_outputs(struct worker *w)
 	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
 		if (output_error(w->pipeline.output[i]) != 0)
 			fail_output(w, w->pipeline.output[i]);
-		up = up && output_was_up(w->pipeline.output[i]);
+		up = up && (output_was_up(w->pipeline.output[i]) || w->config->output[i].patient);
 	}
 	if (w->on_outputs_up == NULL || !up || w->output_error != 0)
 		return;
@@ -233,6 +269,7 @@ bool worker_init(struct worker *w, const struct config *config)
 	memset(w, 0, sizeof(*w));
 	w->config = config;
 	TAILQ_INIT(&w->turns);
+	TAILQ_INIT(&w->any_time);
 	TAILQ_INIT(&w->deliveries);
 	TAILQ_INIT(&w->waiting);
 	pipeline_init(&w->pipeline, &config->limits, &config->sources, &w->stats, &w->once);

@@ -10,9 +10,10 @@
 #include "pipeline.h"
 
 /*
- * One thread, one loop, one pipeline. Whoever has octets to convert queues for turns; turns are
+ * One thread, one loop, one pipeline. Whoever has octets to convert queues for turns. Most turns are
  * given while no output is full, so a sleeping reader stops conversion, and with it reading, but
- * never the loop.
+ * never the loop; those who can do without the outputs have a queue of their own, and the two take
+ * turns.
  */
 
 enum turn_result {
@@ -25,6 +26,7 @@ enum turn_result {
 struct turn {
 	TAILQ_ENTRY(turn) link;
 	bool queued;
+	bool any_time; /* also while an output is full: then it hands nothing over */
 	enum turn_result (*work)(struct turn *turn);
 };
 
@@ -59,13 +61,17 @@ struct worker {
 
 	uv_idle_t spin; /* active while turns can be given: the loop must not sleep */
 	uv_check_t turn_check;
-	uint64_t flushed_ms; /* when blocks went out as they were */
-	TAILQ_HEAD(turns, turn) turns;
+	uint64_t flushed_ms;	       /* when blocks went out as they were */
+	TAILQ_HEAD(turns, turn) turns; /* for when no output is full */
+	struct turns any_time;
 	TAILQ_HEAD(deliveries, delivery) deliveries;
 
 	uint64_t held;	     /* octets of all holds */
 	struct hold *beyond; /* the one that may go beyond the limit, so that somebody finishes */
 	TAILQ_HEAD(holds, hold) waiting;
+
+	/* Flows that are nowhere but in the outputs, of peers that get no ACK: an end waits for them. */
+	uint64_t unspooled[OUTPUT_LIMIT];
 
 	int output_error; /* an output failed for good */
 	void (*on_output_error)(struct worker *w);
@@ -101,6 +107,13 @@ void worker_deliver(struct worker *w, struct delivery *delivery);
 void worker_forget(struct worker *w, struct delivery *delivery);
 /* Whether all that was encoded is written, headers too. */
 bool worker_delivered(const struct worker *w);
+/* What was encoded until now has no copy elsewhere. */
+void worker_note_unspooled(struct worker *w);
+/*
+ * With a spool, whether nothing has to be waited for: an output that is down may have what is on
+ * disk, too, at the next start.
+ */
+bool worker_may_leave(const struct worker *w);
 
 /*
  * Asks for hold->octets to become octets. True when they are granted. Less is always granted; more

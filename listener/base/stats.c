@@ -36,6 +36,17 @@ static const struct {
 #undef X
 };
 
+void stats_add(struct stats *s, const struct stats *more)
+{
+#define X(member, help) s->member += more->member;
+	COUNTERS(X)
+#undef X
+	for (unsigned i = 0; i < FAULT_COUNT; i++)
+		s->fault[i] += more->fault[i];
+	for (unsigned i = 0; i < CLOSE_COUNT; i++)
+		s->closed[i] += more->closed[i];
+}
+
 void stats_print(const struct stats *s, FILE *out)
 {
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++) {

@@ -20,6 +20,7 @@
 	X(bytes_in_flight, "octets of unfinished payloads held now")                               \
 	X(puts, "PUT commands taken")                                                              \
 	X(acks, "PUTs answered with ACK")                                                          \
+	X(dups, "PUTs answered with DUP: taken before")                                            \
 	X(waits, "WAIT lines sent")                                                                \
 	X(retries, "PUTs answered with RETRY")                                                     \
 	X(rejects, "PUTs answered with REJECT")                                                    \
@@ -31,7 +32,12 @@
 	X(nodata, "NODATA records: no traffic in the window")                                      \
 	X(skipdata, "SKIPDATA records: AWS lost some of its own")                                  \
 	X(rejected, "records that could not be converted, by reason below")                        \
-	X(payloads_rejected, "payloads and documents lost whole, by reason below")
+	X(payloads_rejected, "payloads and documents lost whole, by reason below")                 \
+	X(spooled, "payloads stored in the spool")                                                 \
+	X(spool_bytes, "octets in the spool now")                                                  \
+	X(spool_replayed, "payloads that reached the outputs from the spool")                      \
+	X(spool_damaged, "damaged places found in the spool")                                      \
+	X(spool_unconverted, "payloads in the spool that could no longer be converted")
 
 /* Why a connection ended: name, text. */
 #define CLOSE_REASONS(X)                                                                           \
@@ -66,6 +72,9 @@ struct stats {
 	uint64_t fault[FAULT_COUNT];
 	uint64_t closed[CLOSE_COUNT];
 };
+
+/* Adds what was counted aside. */
+void stats_add(struct stats *s, const struct stats *more);
 
 /* Prints every counter as name=value, one a line; those by reason only when not 0. */
 void stats_print(const struct stats *s, FILE *out);

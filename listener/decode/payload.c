@@ -92,6 +92,16 @@ static void close_gzip(struct payload *p)
 	p->state = BETWEEN;
 }
 
+void payload_count_in(struct payload *p, struct stats *stats)
+{
+	p->stats = stats;
+}
+
+const struct stats *payload_counts(const struct payload *p)
+{
+	return p->stats;
+}
+
 void payload_free(struct payload **p)
 {
 	if (*p == NULL)

@@ -25,6 +25,9 @@ enum payload_source {
 struct payload *payload_new(enum payload_source source, const struct limits *limits,
 			    struct stats *stats);
 void payload_free(struct payload **p);
+/* Other counters from here on; they must live as long as the payload. */
+void payload_count_in(struct payload *p, struct stats *stats);
+const struct stats *payload_counts(const struct payload *p);
 
 /*
  * Takes octets from the front of *in; end says that none will follow these. STEP_OK: some work was

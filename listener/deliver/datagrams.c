@@ -95,7 +95,7 @@ static void rest(struct datagrams *d)
 /* No address could be had. */
 static void give_up_try(struct datagrams *d)
 {
-	if (!d->was_up) {
+	if (!d->was_up && !d->config->patient) {
 		output_fail(d->transport.output, d->error);
 		return;
 	}

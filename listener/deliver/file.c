@@ -77,7 +77,26 @@ static off_t end_of_messages(int fd, off_t size)
 	return at;
 }
 
-int file_mend_messages(const char *path, int fd)
+/* Where the last line ends that has an end. */
+static off_t end_of_lines(int fd, off_t size)
+{
+	char part[4096];
+	off_t at = size;
+	while (at > 0) {
+		size_t want = at < (off_t)sizeof(part) ? (size_t)at : sizeof(part);
+		ssize_t n = pread(fd, part, want, at - (off_t)want);
+		if (n != (ssize_t)want)
+			return n < 0 ? -errno : -EIO;
+		const char *newline = memrchr(part, '\n', want);
+		at -= (off_t)want;
+		if (newline != NULL)
+			return at + (newline - part) + 1;
+	}
+	return 0;
+}
+
+/* Cuts the file back to where `end_of` finds the end of what is whole in it. */
+static int mend(const char *path, int fd, off_t (*end_of)(int fd, off_t size), const char *what)
 {
 	off_t size = file_size(fd);
 	if (size <= 0)
@@ -85,13 +104,23 @@ int file_mend_messages(const char *path, int fd)
 	int in = open_for_reading(path);
 	if (in < 0)
 		return 0;
-	off_t end = end_of_messages(in, size);
+	off_t end = end_of(in, size);
 	close(in);
 	if (end < 0)
 		return (int)end;
 	if (end == size)
 		return 0;
-	log_warn("output", "the file ends within a message, which is removed file=%s octets=%lld",
+	log_warn("output", "the file ends within a %s, which is removed file=%s octets=%lld", what,
 		 path, (long long)(size - end));
 	return ftruncate(fd, end) == 0 ? 0 : -errno;
+}
+
+int file_mend_messages(const char *path, int fd)
+{
+	return mend(path, fd, end_of_messages, "message");
+}
+
+int file_mend_lines(const char *path, int fd)
+{
+	return mend(path, fd, end_of_lines, "line");
 }

@@ -21,5 +21,10 @@ bool file_begins_with(const char *path, struct slice octets);
  * -EINVAL when it is something else than IPFIX, or a negative errno.
  */
 MUST_CHECK int file_mend_messages(const char *path, int fd);
+/*
+ * Removes the last line of a text file when it does not end, as a crash may leave it; that is logged.
+ * 0 or a negative errno.
+ */
+MUST_CHECK int file_mend_lines(const char *path, int fd);
 
 #endif

@@ -398,6 +398,11 @@ bool output_was_up(const struct output *o)
 	return o->sessions > 0;
 }
 
+bool output_is_up(const struct output *o)
+{
+	return o->up;
+}
+
 bool output_full(const struct output *o)
 {
 	return o->full;

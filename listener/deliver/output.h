@@ -16,6 +16,8 @@ struct output_config {
 	struct destination destination;
 	struct encoder_settings encoder;
 	bool wait_for_space;	   /* files: a full disk is waited for */
+	bool mend_lines;	   /* text files: a last line without an end is removed */
+	bool patient;		   /* a first session may be waited for as long as it takes */
 	uint64_t udp_rate;	   /* records a second, 0 for no limit */
 	uint64_t reconnect_max_ms; /* the longest pause between two tries */
 };
@@ -41,6 +43,8 @@ MUST_CHECK int output_open(struct output **o, const struct output_config *config
 
 /* Whether its first session has begun: what was to be opened or connected is. */
 bool output_was_up(const struct output *o);
+/* Whether there is a session now. */
+bool output_is_up(const struct output *o);
 
 /*
  * Decides the columns of an output that names them first, unless --fields did. Must come before the

@@ -16,7 +16,8 @@
  *      ▲                └──────────── the session broke ─────┘
  *      └────────────────────────────────────┘
  *
- * The first session has to come up: until then a failure is final, and the start has failed.
+ * The first session has to come up: until then a failure is final, and the start has failed, unless
+ * the output is patient.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -55,6 +56,7 @@ struct stream {
 	uv_timer_t check; /* of acknowledgements */
 	unsigned handles; /* not closed yet */
 	bool was_up;
+	bool told_absent;
 	int error; /* of the last try */
 	uint64_t rest_ms;
 
@@ -96,10 +98,14 @@ static void rest(struct stream *s)
 /* No address could be connected to. */
 static void give_up_try(struct stream *s)
 {
-	if (!s->was_up) {
+	if (!s->was_up && !s->config->patient) {
 		output_fail(s->transport.output, s->error);
 		return;
 	}
+	if (!s->was_up && !s->told_absent)
+		log_warn("output", "not there yet, trying again output=%s error=\"%s\"",
+			 s->config->name, uv_strerror(s->error));
+	s->told_absent = true;
 	log_debug("output", "no connection yet output=%s error=\"%s\" again_in_ms=%llu",
 		  s->config->name, uv_strerror(s->error), (unsigned long long)s->rest_ms);
 	rest(s);

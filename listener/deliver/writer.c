@@ -349,12 +349,19 @@ static void destroy_locks(struct writer *w)
 	uv_mutex_destroy(&w->mutex);
 }
 
-/* Opens the descriptor; a file of messages that is none is refused here already. */
+/*
+ * Opens the descriptor. Of text that a crash cut short the rest comes again from the spool; a file of
+ * messages that is none is refused here already.
+ */
 static int open_descriptor(struct writer *w)
 {
 	w->fd = w->path == NULL ? STDOUT_FILENO : file_open(w->path);
-	if (w->fd < 0 || !w->config->encoder.class->messages)
-		return w->fd < 0 ? w->fd : 0;
+	if (w->fd < 0)
+		return w->fd;
+	if (!w->config->encoder.class->messages) {
+		bool mend = w->path != NULL && w->config->mend_lines;
+		return mend ? file_mend_lines(w->path, w->fd) : 0;
+	}
 	if (isatty(w->fd)) {
 		log_error("output",
 			  "IPFIX is binary, which a terminal cannot show; give a file or a "

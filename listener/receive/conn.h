@@ -57,7 +57,7 @@ struct conn {
 	bool wants_room; /* paused until worker_hold grants more */
 	struct turn turn;
 	struct hold hold;
-	struct intake *intake; /* UNFRAMED: of the stream. FRAMED: of the PUT being converted */
+	struct intake *intake; /* UNFRAMED */
 	uint64_t documents;    /* UNFRAMED: completed when last looked at */
 
 	/* FRAMED */
@@ -68,10 +68,10 @@ struct conn {
 	STAILQ_HEAD(puts, put) puts; /* unanswered, in the order they came */
 	unsigned put_count;
 	struct put *receiving; /* the last of them, while its octets come */
-	struct put *converting;
-	uint64_t skip;	 /* octets of a refused PUT still to come */
-	size_t bodies;	 /* room of all bodies held */
-	unsigned writes; /* under way */
+	struct put *taking;    /* the one whose records are being converted */
+	uint64_t skip;	       /* octets of a refused PUT still to come */
+	size_t bodies;	       /* room of all bodies held */
+	unsigned writes;       /* under way */
 	uint64_t write_since_ms;
 };
 

@@ -3,11 +3,11 @@
  * A peer that wants to know. Each PUT is an entry in a queue from its command line to its answer,
  * and answers leave in the order of that queue:
  *
- *   RECEIVING ─▶ QUEUED ─▶ CONVERTING ─▶ DELIVERING ─▶ ANSWERED ─▶ gone
- *       └───────────┴───────────┴──── RETRY, REJECT ──────▲
+ *   RECEIVING ─▶ QUEUED ─▶ TAKING (take.h) ─▶ ANSWERED ─▶ gone
+ *       └───────────┴──── RETRY, REJECT ──────────▲
  *
- * ACK is said when every output has what was encoded of the PUT, and not before. While the first in
- * the queue has no answer the peer gets WAIT every few seconds.
+ * A payload's digest is made while its octets come. They are converted one PUT after another. While
+ * the first in the queue has no answer the peer gets WAIT every few seconds.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ enum {
 	REPLY_ROOM = FRAME_ID + 64,
 };
 
-enum put_state { PUT_RECEIVING, PUT_QUEUED, PUT_CONVERTING, PUT_DELIVERING, PUT_ANSWERED };
+enum put_state { PUT_RECEIVING, PUT_QUEUED, PUT_TAKING, PUT_ANSWERED };
 
 struct put {
 	STAILQ_ENTRY(put) link;
@@ -35,19 +35,14 @@ struct put {
 	enum put_state state;
 	char id[FRAME_ID + 1];
 	uint64_t length;
-	struct buf body;
-	struct slice rest; /* CONVERTING: of the body, not yet used */
-	uint64_t flows;
+	struct buf body;	   /* until it is taken */
+	struct digester *digester; /* RECEIVING */
+	struct digest digest;
+	struct take *take;   /* TAKING */
 	uint64_t waited_ms;  /* when it came, or when the last WAIT was sent */
 	uint64_t starved_ms; /* since when there is no room for it; 0 for never */
-	struct delivery delivery;
 	char reply[REPLY_ROOM];
 };
-
-static struct conn *conn_of_turn(struct turn *turn)
-{
-	return CONTAINER_OF(turn, struct conn, turn);
-}
 
 static uint64_t now_ms(const struct conn *c)
 {
@@ -70,7 +65,8 @@ static void free_body(struct put *put)
 
 static void free_put(struct put *put)
 {
-	worker_forget(put->conn->worker, &put->delivery);
+	take_leave(&put->take);
+	digester_free(&put->digester);
 	free_body(put);
 	free(put);
 }
@@ -118,12 +114,24 @@ static void answer(struct put *put, const char *format, ...)
 	free_body(put);
 }
 
-static void answer_ack(struct put *put)
+static void answer_taken(struct put *put, const char *word, uint64_t flows)
+{
+	log_debug("peer", "payload taken peer=%s id=%s answer=%s octets=%llu flows=%llu",
+		  put->conn->peer, put->id, word, (unsigned long long)put->length,
+		  (unsigned long long)flows);
+	answer(put, "%s %s %llu\n", word, put->id, (unsigned long long)flows);
+}
+
+static void answer_ack(struct put *put, uint64_t flows)
 {
 	stats_of(put->conn)->acks++;
-	log_debug("peer", "payload taken peer=%s id=%s octets=%llu flows=%llu", put->conn->peer,
-		  put->id, (unsigned long long)put->length, (unsigned long long)put->flows);
-	answer(put, "ACK %s %llu\n", put->id, (unsigned long long)put->flows);
+	answer_taken(put, "ACK", flows);
+}
+
+static void answer_dup(struct put *put, uint64_t flows)
+{
+	stats_of(put->conn)->dups++;
+	answer_taken(put, "DUP", flows);
 }
 
 static void answer_retry(struct put *put, const char *why)
@@ -144,14 +152,6 @@ static void update_hold(struct conn *c)
 	(void)!worker_hold(c->worker, &c->hold, c->bodies, false);
 }
 
-static void on_delivered(struct delivery *delivery)
-{
-	struct put *put = CONTAINER_OF(delivery, struct put, delivery);
-	struct conn *c = put->conn;
-	answer_ack(put);
-	conn_settle(c);
-}
-
 /* ---- a PUT's octets -------------------------------------------------------------------------- */
 
 static struct put *put_new(struct conn *c, const char *id, uint64_t length)
@@ -164,7 +164,6 @@ static struct put *put_new(struct conn *c, const char *id, uint64_t length)
 	put->conn = c;
 	put->length = length;
 	put->waited_ms = now_ms(c);
-	put->delivery.done = on_delivered;
 	memcpy(put->id, id, strlen(id) + 1);
 	buf_init(&put->body, length);
 	STAILQ_INSERT_TAIL(&c->puts, put, link);
@@ -206,20 +205,26 @@ static void skip_rest(struct conn *c, struct put *put)
 	c->wants_room = false;
 }
 
-static void end_body_if_whole(struct conn *c)
+static void take_next(struct conn *c);
+
+/* n octets more of the body are there. */
+static void add_to_body(struct conn *c, size_t n)
 {
 	struct put *put = c->receiving;
+	digester_add(put->digester, slice_of(put->body.data + put->body.len, n));
+	put->body.len += n;
 	if (put->body.len < put->length)
 		return;
+	put->digest = digester_end(put->digester);
+	digester_free(&put->digester);
 	c->receiving = NULL;
 	put->state = PUT_QUEUED;
-	worker_schedule(c->worker, &c->turn);
+	take_next(c);
 }
 
 void framed_received(struct conn *c, size_t n)
 {
-	c->receiving->body.len += n;
-	end_body_if_whole(c);
+	add_to_body(c, n);
 }
 
 uv_buf_t framed_room(struct conn *c)
@@ -258,10 +263,10 @@ static bool take_body(struct conn *c)
 	struct slice in = conn_input(c);
 	size_t room = put->body.cap - put->body.len;
 	size_t n = in.len < room ? in.len : room;
-	buf_put(&put->body, slice_of(in.data, n));
+	memcpy(put->body.data + put->body.len, in.data, n);
 	slice_skip(&in, n);
 	conn_keep_input(c, in);
-	end_body_if_whole(c);
+	add_to_body(c, n);
 	return true;
 }
 
@@ -283,6 +288,17 @@ static void refuse_auth(struct conn *c)
 	framed_refuse(c, "auth", CLOSE_AUTH);
 }
 
+static void begin_body(struct conn *c, struct put *put)
+{
+	put->digester = digester_new();
+	if (put->digester != NULL) {
+		c->receiving = put;
+		return;
+	}
+	skip_rest(c, put);
+	answer_retry(put, "memory");
+}
+
 static void begin_put(struct conn *c, const struct frame *frame)
 {
 	struct put *put = put_new(c, frame->id, frame->length);
@@ -298,7 +314,7 @@ static void begin_put(struct conn *c, const struct frame *frame)
 	if (c->draining || fault.code != FAULT_COUNT)
 		skip_rest(c, put);
 	else
-		c->receiving = put;
+		begin_body(c, put);
 	if (c->draining) {
 		answer_retry(put, "draining");
 	} else if (fault.code != FAULT_COUNT) {
@@ -372,7 +388,42 @@ static void use_input(struct conn *c)
 		(void)!ensure_room(c);
 }
 
-/* ---- conversion ------------------------------------------------------------------------------ */
+/* ---- taking ---------------------------------------------------------------------------------- */
+
+static void on_converted(void *data)
+{
+	struct conn *c = ((struct put *)data)->conn;
+	c->taking = NULL;
+	take_next(c);
+}
+
+static void on_released(void *data, size_t octets)
+{
+	struct conn *c = ((struct put *)data)->conn;
+	c->bodies -= octets;
+	update_hold(c);
+}
+
+static void on_taken(void *data, const struct verdict *verdict)
+{
+	struct put *put = data;
+	put->take = NULL;
+	switch (verdict->kind) {
+	case VERDICT_TAKEN:
+		answer_ack(put, verdict->flows);
+		break;
+	case VERDICT_BEFORE:
+		answer_dup(put, verdict->flows);
+		break;
+	case VERDICT_LATER:
+		answer_retry(put, verdict->why);
+		break;
+	case VERDICT_NEVER:
+		answer_reject(put, verdict->why);
+		break;
+	}
+	conn_settle(put->conn);
+}
 
 static struct put *next_queued(struct conn *c)
 {
@@ -383,60 +434,29 @@ static struct put *next_queued(struct conn *c)
 	return NULL;
 }
 
-static bool begin_conversion(struct conn *c)
+/* One after another, in the order they came. */
+static void take_next(struct conn *c)
 {
+	static const struct take_owner owner = {
+		.converted = on_converted,
+		.released = on_released,
+		.done = on_taken,
+	};
 	struct put *put = next_queued(c);
-	if (put == NULL)
-		return false;
+	if (put == NULL || c->taking != NULL)
+		return;
 	conn_renew_config(c);
-	c->intake = intake_new(&c->worker->pipeline, PAYLOAD_WHOLE, c->peer);
-	if (c->intake == NULL) {
-		answer_retry(put, "memory");
-		return false;
-	}
-	c->converting = put;
-	put->state = PUT_CONVERTING;
-	put->rest = buf_slice(&put->body);
-	return true;
-}
-
-static void end_conversion(struct conn *c, enum step step, const struct fault *fault)
-{
-	struct put *put = c->converting;
-	c->converting = NULL;
-	put->flows = intake_flows(c->intake);
-	intake_free(&c->intake);
-	if (step == STEP_BAD && fault->code == FAULT_MEMORY) {
-		answer_retry(put, fault_name(fault->code));
-	} else if (step == STEP_BAD) {
-		server_tell_fault(c->server, c->peer, put->id, fault);
-		answer_reject(put, fault_name(fault->code));
-	} else {
-		put->state = PUT_DELIVERING;
-		free_body(put);
-		worker_deliver(c->worker, &put->delivery);
-	}
-	update_hold(c);
-}
-
-/* Settling may complete another PUT, or close the connection. */
-static enum turn_result end_turn(struct conn *c)
-{
-	conn_settle(c);
-	return c->mode == CONN_FRAMED && next_queued(c) != NULL ? TURN_YIELD : TURN_DONE;
-}
-
-static enum turn_result on_turn(struct turn *turn)
-{
-	struct conn *c = conn_of_turn(turn);
-	struct fault fault;
-	if (c->converting == NULL && !begin_conversion(c))
-		return end_turn(c);
-	enum step step = intake_run(c->intake, &c->converting->rest, true, &fault);
-	if (step == STEP_OK)
-		return TURN_KEEP;
-	end_conversion(c, step, &fault);
-	return end_turn(c);
+	struct taking taking = {
+		.config = c->config,
+		.peer = c->peer,
+		.id = put->id,
+		.digest = put->digest,
+		.owner = &owner,
+		.data = put,
+	};
+	c->taking = put;
+	put->state = PUT_TAKING;
+	take_begin(&c->server->takes, &taking, &put->body, &put->take);
 }
 
 /* ---- the connection's view ------------------------------------------------------------------- */
@@ -451,7 +471,6 @@ static void on_room_again(struct hold *hold)
 void framed_begin(struct conn *c)
 {
 	c->mode = CONN_FRAMED;
-	c->turn.work = on_turn;
 	c->hold.room_again = on_room_again;
 }
 
@@ -527,13 +546,11 @@ void framed_give_up(struct conn *c)
 	struct put *put;
 	STAILQ_FOREACH(put, &c->puts, link)
 		if (put->state != PUT_ANSWERED) {
-			worker_forget(c->worker, &put->delivery);
+			take_leave(&put->take);
 			answer_retry(put, why);
 		}
-	c->converting = NULL;
+	c->taking = NULL;
 	c->receiving = NULL;
-	intake_free(&c->intake);
-	worker_unschedule(c->worker, &c->turn);
 	(void)send_answers(c);
 }
 
@@ -568,5 +585,5 @@ void framed_free(struct conn *c)
 	while (!STAILQ_EMPTY(&c->puts))
 		drop_first(c);
 	c->receiving = NULL;
-	c->converting = NULL;
+	c->taking = NULL;
 }

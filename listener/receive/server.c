@@ -170,10 +170,11 @@ static void on_tick(uv_timer_t *timer)
 	}
 }
 
-int server_init(struct server *s, struct worker *w)
+int server_init(struct server *s, struct worker *w, struct seen *seen, struct spool *spool)
 {
 	*s = (struct server){ .worker = w };
 	LIST_INIT(&s->conns);
+	takes_init(&s->takes, s, seen, spool);
 	uv_timer_init(&w->loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
@@ -214,4 +215,14 @@ void server_close(struct server *s)
 	}
 	if (!uv_is_closing((uv_handle_t *)&s->tick))
 		uv_close((uv_handle_t *)&s->tick, NULL);
+}
+
+bool server_is_taking(const struct server *s)
+{
+	return s->takes.count > 0;
+}
+
+void server_deinit(struct server *s)
+{
+	takes_deinit(&s->takes);
 }

@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "receive/conn.h"
+#include "receive/take.h"
 #include "worker.h"
 
 /* A listening socket. At the limit of connections one more waits in it, the rest in the kernel. */
@@ -23,6 +24,7 @@ struct listener {
  */
 struct server {
 	struct worker *worker;
+	struct takes takes;
 	struct listener listener[LISTEN_LIMIT];
 	unsigned listeners;
 	LIST_HEAD(conns, conn) conns;
@@ -34,16 +36,21 @@ struct server {
 };
 
 /*
- * Binds and listens on every configured address. 0, or a negative errno after the reason was
+ * Binds and listens on every configured address. seen and spool, which may be NULL, are borrowed. 0, or a negative errno after the reason was
  * logged; server_close is due in either case.
  */
-MUST_CHECK int server_init(struct server *s, struct worker *w);
+MUST_CHECK int server_init(struct server *s, struct worker *w, struct seen *seen,
+			   struct spool *spool);
 /* Writes the addresses it listens on, one a line, in the order of the configuration. */
 void server_print_addresses(const struct server *s, FILE *out);
 /* Stops accepting; on_drained is called once the last connection is gone. */
 void server_drain(struct server *s, void (*on_drained)(struct server *s));
 /* PUTs that are not answered get RETRY, connections are closed; handles too, so run the loop. */
 void server_close(struct server *s);
+/* Whether payloads are being taken, for peers that have gone too. */
+bool server_is_taking(const struct server *s);
+/* After server_close, and when nothing is on its way to the spool's disk any more. */
+void server_deinit(struct server *s);
 
 /* ---- for connections ------------------------------------------------------------------------- */
 

@@ -46,6 +46,7 @@ static enum turn_result on_turn(struct turn *turn)
 	struct fault fault;
 	struct slice in = conn_input(c);
 	enum step step = intake_run(c->intake, &in, c->eof && c->read_error == 0, &fault);
+	worker_note_unspooled(c->worker);
 	if (step == STEP_BAD)
 		server_tell_fault(c->server, c->peer, "unframed", &fault);
 	if (step == STEP_BAD && !fault.contained) {

@@ -98,21 +98,24 @@ def test_hup_reads_sources_again(start, reload_):
 
 def test_hup_reads_allow_again(start, reload_):
     path = reload_(allow=["127.0.0.1/32"])
-    octets = payloads.decoded(payloads.records(1))
+
+    def octets():
+        return payloads.decoded(payloads.records(1))
+
     with start("-c", path) as daemon:
-        assert daemon.ask("a", octets) == "ACK a 1"
+        assert daemon.ask("a", octets()) == "ACK a 1"
         reload_(daemon, allow="127.0.0.2/32")
         with daemon.connect() as peer:
             assert peer.rest() == b""
-        assert daemon.ask("b", octets, source="127.0.0.2") == "ACK b 1"
+        assert daemon.ask("b", octets(), source="127.0.0.2") == "ACK b 1"
 
 
 def test_hup_reads_tokens_again(start, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("old\n")
-    octets = payloads.decoded(payloads.records(1))
 
     def try_token(token):
+        octets = payloads.decoded(payloads.records(1))
         with daemon.connect() as peer:
             return peer.send(b"AUTH %s\n" % token).put("a", octets).reply().split()[0]
 

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One payload: dedupe, conversion in turns, and then the disk or the outputs. Knows nothing of
+ * connections and their answers; holds the octets as long as somebody needs them.
+ */
+#include "receive/take.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "receive/server.h"
+
+enum take_state { TWIN, CONVERTING, STORING, DELIVERING };
+
+struct take {
+	LIST_ENTRY(take) same; /* in the bucket of its digest */
+	struct takes *all;
+	const struct config *config;
+	char peer[ADDRESS_TEXT];
+	char id[FRAME_ID + 1];
+	enum take_state state;
+	struct digest digest;
+	struct buf body;
+	struct slice rest; /* of it, not used yet */
+	struct turn turn;
+	struct intake *intake; /* once conversion has begun */
+	bool counting;	       /* the outputs get the rest from the spool, which is owed it */
+	bool counted;	       /* so it was, when it was given to the spool */
+	uint64_t flows;
+	struct delivery delivery;
+	const struct take_owner *owner; /* NULL: gone */
+	void *data;
+};
+
+static const struct verdict later_memory = { .kind = VERDICT_LATER, .why = "memory" };
+
+void takes_init(struct takes *all, struct server *server, struct seen *seen, struct spool *spool)
+{
+	*all = (struct takes){
+		.server = server,
+		.worker = server->worker,
+		.seen = seen,
+		.spool = spool,
+	};
+}
+
+static struct take_bucket *bucket_of(struct takes *all, const struct digest *digest)
+{
+	return &all->bucket[digest->octets[0]];
+}
+
+/* Another take of the same octets; NULL for none. */
+static struct take *find_same(struct takes *all, const struct digest *digest, bool twin)
+{
+	struct take *t;
+	LIST_FOREACH(t, bucket_of(all, digest), same)
+		if ((t->state == TWIN) == twin && digest_equal(&t->digest, digest))
+			return t;
+	return NULL;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void release_body(struct take *t)
+{
+	size_t octets = t->body.cap;
+	buf_deinit(&t->body);
+	if (t->owner != NULL && octets > 0)
+		t->owner->released(t->data, octets);
+}
+
+static void tell_converted(struct take *t)
+{
+	if (t->owner != NULL)
+		t->owner->converted(t->data);
+}
+
+static void take_free(struct take *t)
+{
+	LIST_REMOVE(t, same);
+	t->all->count--;
+	worker_unschedule(t->all->worker, &t->turn);
+	worker_forget(t->all->worker, &t->delivery);
+	if (t->counting)
+		spool_owe_less(t->all->spool);
+	intake_free(&t->intake);
+	config_release(t->config);
+	buf_deinit(&t->body);
+	free(t);
+}
+
+static void end_take(struct take *t, const struct verdict *verdict)
+{
+	const struct take_owner *owner = t->owner;
+	void *data = t->data;
+	release_body(t);
+	take_free(t);
+	if (owner != NULL)
+		owner->done(data, verdict);
+}
+
+static void start_converting(struct take *t)
+{
+	t->state = CONVERTING;
+	worker_schedule(t->all->worker, &t->turn);
+}
+
+/*
+ * What became of a payload holds for its twins, except that one that was not taken for want of room
+ * is tried again.
+ */
+static void finish(struct take *t, const struct verdict *verdict)
+{
+	struct takes *all = t->all;
+	struct digest digest = t->digest;
+	struct verdict same = *verdict;
+	struct take *twin;
+	if (same.kind == VERDICT_TAKEN) {
+		int64_t now = (int64_t)time(NULL);
+		struct seen_payload seen = { .digest = digest, .seconds = now, .flows = t->flows };
+		(void)seen_add(all->seen, &seen, now);
+		same.kind = VERDICT_BEFORE;
+	}
+	end_take(t, verdict);
+	while (same.kind != VERDICT_LATER && (twin = find_same(all, &digest, true)) != NULL) {
+		struct take *ended = twin;
+		tell_converted(twin);
+		/* Its owner may have left it upon that. */
+		if (find_same(all, &digest, true) == ended)
+			end_take(ended, &same);
+	}
+	twin = find_same(all, &digest, true);
+	if (twin != NULL && find_same(all, &digest, false) == NULL)
+		start_converting(twin);
+}
+
+/* ---- conversion ------------------------------------------------------------------------------ */
+
+static void on_delivered(struct delivery *delivery)
+{
+	struct take *t = CONTAINER_OF(delivery, struct take, delivery);
+	finish(t, &(struct verdict){ .kind = VERDICT_TAKEN, .flows = t->flows });
+}
+
+static void deliver(struct take *t)
+{
+	t->state = DELIVERING;
+	t->delivery.done = on_delivered;
+	worker_deliver(t->all->worker, &t->delivery);
+	release_body(t);
+}
+
+static void on_stored(void *data, int error)
+{
+	struct take *t = data;
+	if (error == 0) {
+		finish(t, &(struct verdict){ .kind = VERDICT_TAKEN, .flows = t->flows });
+	} else if (!t->counted) {
+		/* Its flows are with the outputs: their word is as good. */
+		deliver(t);
+	} else {
+		bool full = error == -ENOSPC || error == -EDQUOT;
+		finish(t, &(struct verdict){ .kind = VERDICT_LATER,
+					     .why = full ? "spool full" : "spool error" });
+	}
+}
+
+static void store(struct take *t, uint64_t emitted)
+{
+	struct seen_payload payload = {
+		.digest = t->digest,
+		.seconds = (int64_t)time(NULL),
+		.flows = t->flows,
+	};
+	t->counted = t->counting;
+	t->counting = false;
+	if (!spool_put(t->all->spool, &payload, buf_slice(&t->body),
+		       t->counted ? emitted : SPOOL_EVENTS_ALL, on_stored, t))
+		on_stored(t, -ENOMEM);
+}
+
+static void reject(struct take *t, const struct fault *fault)
+{
+	struct verdict verdict = { .kind = VERDICT_NEVER, .why = fault_name(fault->code) };
+	intake_count_all(t->intake);
+	server_tell_fault(t->all->server, t->peer, t->id, fault);
+	tell_converted(t);
+	finish(t, &verdict);
+}
+
+static void end_conversion(struct take *t, enum step step, const struct fault *fault)
+{
+	if (step == STEP_BAD && fault->code == FAULT_MEMORY) {
+		tell_converted(t);
+		finish(t, &later_memory);
+		return;
+	}
+	if (step == STEP_BAD) {
+		reject(t, fault);
+		return;
+	}
+	uint64_t emitted = intake_emitted(t->intake);
+	t->flows = intake_flows(t->intake);
+	t->state = t->all->spool != NULL ? STORING : DELIVERING;
+	intake_free(&t->intake);
+	tell_converted(t);
+	if (t->all->spool != NULL)
+		store(t, emitted);
+	else
+		deliver(t);
+}
+
+/*
+ * With a spool nothing waits for outputs: while one is full, or while earlier payloads wait for it on
+ * disk, the rest of this one is counted only.
+ */
+static void choose_way(struct take *t)
+{
+	const struct takes *all = t->all;
+	if (all->spool == NULL || t->counting)
+		return;
+	bool begun = intake_emitted(t->intake) > 0;
+	if (!pipeline_full(&all->worker->pipeline) && (begun || !spool_behind(all->spool)))
+		return;
+	t->counting = true;
+	intake_only_count(t->intake);
+	spool_owe(all->spool);
+}
+
+static bool begin_intake(struct take *t)
+{
+	t->intake = intake_new(&t->all->worker->pipeline, PAYLOAD_WHOLE, t->peer);
+	t->rest = buf_slice(&t->body);
+	return t->intake != NULL;
+}
+
+static enum turn_result on_turn(struct turn *turn)
+{
+	struct take *t = CONTAINER_OF(turn, struct take, turn);
+	struct fault fault;
+	if (t->intake == NULL && !begin_intake(t)) {
+		tell_converted(t);
+		finish(t, &later_memory);
+		return TURN_DONE;
+	}
+	choose_way(t);
+	enum step step = intake_run(t->intake, &t->rest, true, &fault);
+	if (step == STEP_OK)
+		return TURN_KEEP;
+	end_conversion(t, step, &fault);
+	return TURN_DONE;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+static struct take *take_new(struct takes *all, const struct taking *taking, struct buf *body)
+{
+	struct take *t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->all = all;
+	t->config = config_reference(taking->config);
+	(void)snprintf(t->peer, sizeof(t->peer), "%s", taking->peer);
+	(void)snprintf(t->id, sizeof(t->id), "%s", taking->id);
+	t->digest = taking->digest;
+	t->owner = taking->owner;
+	t->data = taking->data;
+	t->turn = (struct turn){ .work = on_turn, .any_time = all->spool != NULL };
+	t->body = *body;
+	buf_init(body, body->max);
+	LIST_INSERT_HEAD(bucket_of(all, &t->digest), t, same);
+	all->count++;
+	return t;
+}
+
+/* A verdict without a take. */
+static void answer_at_once(const struct taking *taking, struct buf *body,
+			   const struct verdict *verdict)
+{
+	size_t octets = body->cap;
+	buf_deinit(body);
+	taking->owner->released(taking->data, octets);
+	taking->owner->converted(taking->data);
+	taking->owner->done(taking->data, verdict);
+}
+
+void take_begin(struct takes *all, const struct taking *taking, struct buf *body,
+		struct take **take)
+{
+	const struct seen_payload *seen =
+		seen_find(all->seen, &taking->digest, (int64_t)time(NULL));
+	bool twin = find_same(all, &taking->digest, false) != NULL;
+	*take = seen != NULL ? NULL : take_new(all, taking, body);
+	if (seen != NULL)
+		answer_at_once(taking, body,
+			       &(struct verdict){ .kind = VERDICT_BEFORE, .flows = seen->flows });
+	else if (*take == NULL)
+		answer_at_once(taking, body, &later_memory);
+	else if (twin)
+		(*take)->state = TWIN;
+	else
+		start_converting(*take);
+}
+
+void take_leave(struct take **take)
+{
+	struct take *t = *take;
+	*take = NULL;
+	if (t == NULL)
+		return;
+	t->owner = NULL;
+	if (t->intake == NULL && (t->state == TWIN || t->state == CONVERTING))
+		/* Nothing of it is anywhere: as if it had not come. Its twins go on without it. */
+		finish(t, &later_memory);
+}
+
+void takes_deinit(struct takes *all)
+{
+	for (size_t i = 0; i < sizeof(all->bucket) / sizeof(*all->bucket); i++) {
+		struct take *t;
+		while ((t = LIST_FIRST(&all->bucket[i])) != NULL)
+			take_free(t);
+	}
+}

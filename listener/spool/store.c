@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appends, in groups; the position; segments that go. Everything here but the two ends of the queue
+ * runs on the store's own thread, as all of it may block. After an error a segment is cut back to
+ * where it was good, so that no part of a frame is left in it; when even that fails it is left as it
+ * is, and a new one begun: a part of a frame is known by its digest.
+ */
+#include "spool/store.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+	SEEN_RECORD = DIGEST_SIZE + 8 + 8, /* digest, seconds and flows, little-endian */
+	SEEN_HOURS = 24,		   /* files older than that are not looked at */
+	HOUR = 3600,
+	KEEP_MOST = 16, /* that wait for the thread */
+	POSITION_TEXT = 64,
+	POSITION_OCTETS = 16 + 1 + 20 + 1, /* segment in hexadecimal, offset, newline */
+};
+
+TAILQ_HEAD(appends, append);
+
+struct store {
+	int dir;
+	int lock;
+	uint64_t segment_size;
+	uv_async_t async;
+	uv_thread_t thread;
+	uv_mutex_t mutex;
+	uv_cond_t wake;
+	struct appends queue;	  /* guarded by mutex */
+	struct appends stored;	  /* guarded by mutex */
+	struct place delivered;	  /* guarded by mutex */
+	uint64_t keep[KEEP_MOST]; /* guarded by mutex: segments to be kept */
+	unsigned keeps;		  /* guarded by mutex */
+	bool stop;		  /* guarded by mutex */
+	bool empty;		  /* guarded by mutex */
+	bool closed;
+	atomic_uint_least64_t octets;
+
+	/* the thread's own */
+	uint64_t oldest; /* segment that is there */
+	uint64_t segment;
+	int fd;	     /* of it, or -1: the next append begins one */
+	bool spoilt; /* part of a frame could not be cut off */
+	uint64_t synced;
+	uint64_t written;
+	struct place noted;
+	int position_fd;
+	int seen_fd;
+	int64_t seen_hour;
+	bool seen_dirty;
+	bool seen_failed;
+};
+
+int store_folder(const struct store *s)
+{
+	return s->dir;
+}
+
+uint64_t store_octets(const struct store *s)
+{
+	return atomic_load(&s->octets);
+}
+
+static uint64_t frame_octets(const struct append *a)
+{
+	char line[SEGMENT_HEADER];
+	return segment_header(&a->payload.digest, a->octets.len, line) + a->octets.len;
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+static void end_segment(struct store *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static int begin_segment(struct store *s)
+{
+	char name[SEGMENT_NAME];
+	segment_name(s->segment + 1, ".put", name);
+	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (fsync(s->dir) != 0) {
+		int error = -errno;
+		close(fd);
+		(void)unlinkat(s->dir, name, 0);
+		return error;
+	}
+	s->segment++;
+	s->fd = fd;
+	s->spoilt = false;
+	s->synced = 0;
+	s->written = 0;
+	return 0;
+}
+
+/* Nothing behind `to` stays; else nothing more than this group goes there. */
+static void cut_back(struct store *s, uint64_t to)
+{
+	struct stat st;
+	if (ftruncate(s->fd, (off_t)to) == 0) {
+		s->written = to;
+		return;
+	}
+	s->spoilt = true;
+	if (fstat(s->fd, &st) == 0)
+		s->written = (uint64_t)st.st_size;
+}
+
+static int write_octets(int fd, struct iovec *part, int parts)
+{
+	while (parts > 0) {
+		ssize_t n = writev(fd, part, parts);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		size_t left = (size_t)n;
+		for (; parts > 0 && left >= part->iov_len; part++, parts--)
+			left -= part->iov_len;
+		if (parts > 0) {
+			part->iov_base = (char *)part->iov_base + left;
+			part->iov_len -= left;
+		}
+	}
+	return 0;
+}
+
+static int write_frame(struct store *s, struct append *a)
+{
+	char line[SEGMENT_HEADER];
+	int error = s->fd < 0 ? begin_segment(s) : 0;
+	if (error != 0)
+		return error;
+	struct iovec parts[] = {
+		{ line, segment_header(&a->payload.digest, a->octets.len, line) },
+		{ (char *)(uintptr_t)a->octets.data, a->octets.len },
+	};
+	size_t octets = parts[0].iov_len + parts[1].iov_len;
+	a->at = (struct place){ s->segment, s->written };
+	error = write_octets(s->fd, parts, 2);
+	if (error != 0) {
+		cut_back(s, s->written);
+		return error;
+	}
+	s->written += octets;
+	a->end = (struct place){ s->segment, s->written };
+	return 0;
+}
+
+/* ---- what was seen --------------------------------------------------------------------------- */
+
+static void put_number(unsigned char *to, uint64_t n)
+{
+	for (int i = 0; i < 8; i++)
+		to[i] = (unsigned char)(n >> (8 * i));
+}
+
+static uint64_t get_number(const unsigned char *from)
+{
+	uint64_t n = 0;
+	for (int i = 7; i >= 0; i--)
+		n = n << 8 | from[i];
+	return n;
+}
+
+static void seen_name(int64_t hour, char name[SEGMENT_NAME])
+{
+	(void)snprintf(name, SEGMENT_NAME, "seen-%" PRId64, hour);
+}
+
+/* The hour of a file of digests, or -1. */
+static int64_t seen_file_hour(const char *name)
+{
+	int64_t hour = 0;
+	if (strncmp(name, "seen-", 5) != 0 || strlen(name) > 15 || name[5] == '\0')
+		return -1;
+	for (name += 5; *name != '\0'; name++) {
+		if (*name < '0' || *name > '9')
+			return -1;
+		hour = hour * 10 + (*name - '0');
+	}
+	return hour;
+}
+
+static void sync_seen(struct store *s)
+{
+	if (s->seen_dirty && s->seen_fd >= 0 && fdatasync(s->seen_fd) == 0)
+		s->seen_dirty = false;
+}
+
+static void close_seen(struct store *s)
+{
+	sync_seen(s);
+	if (s->seen_fd >= 0)
+		close(s->seen_fd);
+	s->seen_fd = -1;
+}
+
+/* Opens the hour's file, without the part of a record that a crash may have left at its end. */
+static bool open_seen(struct store *s, int64_t hour)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	close_seen(s);
+	seen_name(hour, name);
+	s->seen_fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	s->seen_hour = hour;
+	if (s->seen_fd < 0)
+		return false;
+	bool whole = fstat(s->seen_fd, &st) == 0 && st.st_size % SEEN_RECORD == 0;
+	if (!whole && ftruncate(s->seen_fd, st.st_size - st.st_size % SEEN_RECORD) != 0)
+		close_seen(s);
+	seen_name(hour - SEEN_HOURS, name);
+	(void)unlinkat(s->dir, name, 0);
+	return s->seen_fd >= 0;
+}
+
+/* Without this a payload may be taken twice over a restart: worth a line, not a refusal. */
+static void write_seen(struct store *s, const struct append *a)
+{
+	unsigned char record[SEEN_RECORD];
+	int64_t hour = a->payload.seconds / HOUR;
+	bool ok = s->seen_fd >= 0 && s->seen_hour == hour;
+	if (!ok)
+		ok = open_seen(s, hour);
+	memcpy(record, a->payload.digest.octets, DIGEST_SIZE);
+	put_number(record + DIGEST_SIZE, (uint64_t)a->payload.seconds);
+	put_number(record + DIGEST_SIZE + 8, a->payload.flows);
+	ssize_t n = ok ? write(s->seen_fd, record, sizeof(record)) : -1;
+	ok = n == (ssize_t)sizeof(record);
+	s->seen_dirty = true;
+	if (!ok && !s->seen_failed)
+		log_warn("spool",
+			 "cannot note what was taken, a restart may take it again error=\"%s\"",
+			 strerror(errno));
+	/* Opened anew next time, which removes the part of a record. */
+	if (!ok)
+		close_seen(s);
+	s->seen_failed = !ok;
+}
+
+static void read_seen(int fd, struct seen *seen, int64_t now)
+{
+	unsigned char record[SEEN_RECORD];
+	FILE *file = fdopen(fd, "r");
+	if (file == NULL) {
+		close(fd);
+		return;
+	}
+	while (fread(record, sizeof(record), 1, file) == 1) {
+		struct seen_payload p = {
+			.seconds = (int64_t)get_number(record + DIGEST_SIZE),
+			.flows = get_number(record + DIGEST_SIZE + 8),
+		};
+		memcpy(p.digest.octets, record, DIGEST_SIZE);
+		/* A time to come is a clock's mistake: such a record would never grow old. */
+		if (p.seconds <= now + HOUR)
+			(void)seen_add(seen, &p, now);
+	}
+	(void)fclose(file);
+}
+
+static void load_seen(struct store *s, struct seen *seen)
+{
+	int64_t now = time(NULL);
+	for (int64_t hour = now / HOUR - SEEN_HOURS; hour <= now / HOUR + 1; hour++) {
+		char name[SEGMENT_NAME];
+		seen_name(hour, name);
+		int fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0)
+			read_seen(fd, seen, now);
+	}
+}
+
+/* ---- a group --------------------------------------------------------------------------------- */
+
+/* Makes safe what was written since the last time; what was not then fails, all of it. */
+static void sync_group(struct store *s, struct append *first, const struct append *end)
+{
+	int error = s->fd < 0 ? 0 : fdatasync(s->fd) == 0 ? 0 : -errno;
+	if (error == 0)
+		s->synced = s->written;
+	for (struct append *a = first; a != end; a = TAILQ_NEXT(a, link)) {
+		if (a->error == 0)
+			a->error = error;
+		if (a->error == 0)
+			write_seen(s, a);
+		else
+			atomic_fetch_sub(&s->octets, frame_octets(a));
+	}
+	if (error == 0)
+		return;
+	/* What the kernel could not write it may have forgotten: nothing goes behind that. */
+	cut_back(s, s->synced);
+	end_segment(s);
+}
+
+static void write_group(struct store *s, struct appends *group)
+{
+	struct append *unsynced = TAILQ_FIRST(group);
+	struct append *a;
+	TAILQ_FOREACH(a, group, link) {
+		if (s->fd >= 0 && s->written >= s->segment_size) {
+			sync_group(s, unsynced, a);
+			unsynced = a;
+			end_segment(s);
+		}
+		a->error = write_frame(s, a);
+	}
+	sync_group(s, unsynced, NULL);
+	if (s->spoilt)
+		end_segment(s);
+}
+
+/* ---- what is delivered ----------------------------------------------------------------------- */
+
+static void remove_segment(struct store *s, uint64_t number)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	segment_name(number, ".put", name);
+	if (fstatat(s->dir, name, &st, 0) != 0)
+		return;
+	if (unlinkat(s->dir, name, 0) == 0)
+		atomic_fetch_sub(&s->octets, (uint64_t)st.st_size);
+	else
+		log_warn("spool", "cannot remove what was delivered file=%s error=\"%s\"", name,
+			 strerror(errno));
+}
+
+/*
+ * In place: a crash of the process leaves the old text or the new one. A crash of the machine may
+ * leave an older one: then more is delivered twice.
+ */
+static void note_position(struct store *s, struct place to)
+{
+	char text[POSITION_TEXT];
+	if (place_compare(to, s->noted) == 0)
+		return;
+	int len = snprintf(text, sizeof(text), "%016" PRIx64 " %020" PRIu64 "\n", to.segment,
+			   to.offset);
+	(void)!pwrite(s->position_fd, text, (size_t)len, 0);
+	s->noted = to;
+	if (s->oldest >= to.segment)
+		return;
+	/* The digests of what goes are known from the segment until it goes, from here on not. */
+	sync_seen(s);
+	while (s->oldest < to.segment)
+		remove_segment(s, s->oldest++);
+}
+
+static void keep_segment(struct store *s, uint64_t number)
+{
+	char from[SEGMENT_NAME];
+	char to[SEGMENT_NAME];
+	segment_name(number, ".put", from);
+	segment_name(number, ".kept", to);
+	if (linkat(s->dir, from, s->dir, to, 0) != 0 && errno != EEXIST)
+		log_warn("spool", "cannot keep file=%s error=\"%s\"", from, strerror(errno));
+}
+
+static void remove_everything(struct store *s)
+{
+	end_segment(s);
+	while (s->oldest <= s->segment)
+		remove_segment(s, s->oldest++);
+	(void)unlinkat(s->dir, "position", 0);
+}
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+struct work {
+	struct appends group;
+	struct place delivered;
+	uint64_t keep[KEEP_MOST];
+	unsigned keeps;
+	bool stop;
+	bool empty;
+};
+
+static bool has_work(const struct store *s)
+{
+	return !TAILQ_EMPTY(&s->queue) || s->stop || s->keeps > 0 ||
+	       place_compare(s->delivered, s->noted) != 0;
+}
+
+static void wait_for_work(struct store *s, struct work *work)
+{
+	TAILQ_INIT(&work->group);
+	uv_mutex_lock(&s->mutex);
+	while (!has_work(s))
+		uv_cond_wait(&s->wake, &s->mutex);
+	TAILQ_CONCAT(&work->group, &s->queue, link);
+	work->delivered = s->delivered;
+	memcpy(work->keep, s->keep, sizeof(work->keep));
+	work->keeps = s->keeps;
+	s->keeps = 0;
+	work->stop = s->stop;
+	work->empty = s->empty;
+	uv_mutex_unlock(&s->mutex);
+}
+
+static void hand_back(struct store *s, struct appends *group)
+{
+	uv_mutex_lock(&s->mutex);
+	TAILQ_CONCAT(&s->stored, group, link);
+	uv_mutex_unlock(&s->mutex);
+	uv_async_send(&s->async);
+}
+
+static void run(void *arg)
+{
+	struct store *s = arg;
+	struct work work;
+	do {
+		wait_for_work(s, &work);
+		for (unsigned i = 0; i < work.keeps; i++)
+			keep_segment(s, work.keep[i]);
+		if (!TAILQ_EMPTY(&work.group)) {
+			write_group(s, &work.group);
+			hand_back(s, &work.group);
+		}
+		note_position(s, work.delivered);
+	} while (!work.stop);
+	if (work.empty)
+		remove_everything(s);
+	end_segment(s);
+}
+
+/* ---- the loop's side ------------------------------------------------------------------------- */
+
+void store_append(struct store *s, struct append *a)
+{
+	atomic_fetch_add(&s->octets, frame_octets(a));
+	uv_mutex_lock(&s->mutex);
+	TAILQ_INSERT_TAIL(&s->queue, a, link);
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->mutex);
+}
+
+void store_delivered(struct store *s, struct place to)
+{
+	uv_mutex_lock(&s->mutex);
+	s->delivered = to;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->mutex);
+}
+
+void store_keep(struct store *s, uint64_t segment)
+{
+	uv_mutex_lock(&s->mutex);
+	bool known = s->keeps > 0 && s->keep[s->keeps - 1] == segment;
+	bool room = s->keeps < KEEP_MOST;
+	if (!known && room)
+		s->keep[s->keeps++] = segment;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->mutex);
+	if (!known && !room)
+		log_warn("spool", "too many damaged at once to keep segment=%016" PRIx64, segment);
+}
+
+void store_refuse(struct store *s, struct append *a, int error)
+{
+	struct appends one = TAILQ_HEAD_INITIALIZER(one);
+	a->error = error;
+	TAILQ_INSERT_TAIL(&one, a, link);
+	hand_back(s, &one);
+}
+
+static void on_stored(uv_async_t *async)
+{
+	struct store *s = async->data;
+	struct appends stored = TAILQ_HEAD_INITIALIZER(stored);
+	struct append *a;
+	uv_mutex_lock(&s->mutex);
+	TAILQ_CONCAT(&stored, &s->stored, link);
+	uv_mutex_unlock(&s->mutex);
+	while (!s->closed && (a = TAILQ_FIRST(&stored)) != NULL) {
+		TAILQ_REMOVE(&stored, a, link);
+		a->done(a);
+	}
+}
+
+/* ---- beginning and end ----------------------------------------------------------------------- */
+
+static bool read_digits(const char *text, size_t count, unsigned base, uint64_t *n)
+{
+	static const char digits[] = "0123456789abcdef";
+	*n = 0;
+	for (size_t i = 0; i < count; i++) {
+		const char *digit = memchr(digits, text[i], base);
+		if (digit == NULL)
+			return false;
+		*n = *n * base + (uint64_t)(digit - digits);
+	}
+	return true;
+}
+
+/* Everything before it is delivered; where it cannot be read, nothing is known to be. */
+static struct place read_position(const struct store *s)
+{
+	char text[POSITION_TEXT];
+	struct place p = { 0, 0 };
+	ssize_t n = pread(s->position_fd, text, sizeof(text), 0);
+	bool whole = n == POSITION_OCTETS && text[16] == ' ' && text[37] == '\n' &&
+		     read_digits(text, 16, 16, &p.segment) &&
+		     read_digits(text + 17, 20, 10, &p.offset);
+	return whole ? p : (struct place){ 0, 0 };
+}
+
+/* Which segments there are, and how large all of them. */
+static int look_around(struct store *s, uint64_t *first, uint64_t *last)
+{
+	int copy = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	if (dir == NULL) {
+		int error = -errno;
+		if (copy >= 0)
+			close(copy);
+		return error;
+	}
+	int64_t oldest_hour = time(NULL) / HOUR - SEEN_HOURS;
+	const struct dirent *entry;
+	while ((entry = readdir(dir)) != NULL) {
+		struct stat st;
+		uint64_t number = segment_number(entry->d_name);
+		int64_t hour = seen_file_hour(entry->d_name);
+		if (hour >= 0 && hour < oldest_hour)
+			(void)unlinkat(s->dir, entry->d_name, 0);
+		if (number == 0 || fstatat(s->dir, entry->d_name, &st, 0) != 0)
+			continue;
+		atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
+		*first = *first == 0 || number < *first ? number : *first;
+		*last = number > *last ? number : *last;
+	}
+	closedir(dir);
+	return 0;
+}
+
+static int open_folder(struct store *s, const char *path)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return -errno;
+	s->dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->dir < 0)
+		return -errno;
+	s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0 || flock(s->lock, LOCK_EX | LOCK_NB) != 0)
+		return -errno;
+	s->position_fd = openat(s->dir, "position", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return s->position_fd < 0 ? -errno : 0;
+}
+
+/* Where delivery goes on, after segments are gone that lie before it. */
+static int find_state(struct store *s, struct store_state *state)
+{
+	uint64_t first = 0;
+	uint64_t last = 0;
+	int error = look_around(s, &first, &last);
+	if (error != 0)
+		return error;
+	struct place delivered = read_position(s);
+	s->oldest = first == 0 ? last + 1 : first;
+	/* A position outside of what is there tells nothing: better twice than never. */
+	if (delivered.segment < s->oldest || delivered.segment > last)
+		delivered = (struct place){ s->oldest, 0 };
+	while (s->oldest < delivered.segment)
+		remove_segment(s, s->oldest++);
+	s->segment = last;
+	s->delivered = delivered;
+	s->noted = delivered;
+	state->delivered = delivered;
+	state->end = (struct place){ last + 1, 0 };
+	return 0;
+}
+
+static void close_files(struct store *s)
+{
+	close_seen(s);
+	if (s->position_fd >= 0)
+		close(s->position_fd);
+	if (s->lock >= 0)
+		close(s->lock);
+	if (s->dir >= 0)
+		close(s->dir);
+	s->position_fd = s->lock = s->dir = -1;
+}
+
+/* The signals are the main loop's. */
+static int start_thread(struct store *s)
+{
+	sigset_t blocked;
+	sigset_t before;
+	sigfillset(&blocked);
+	pthread_sigmask(SIG_SETMASK, &blocked, &before);
+	int error = uv_thread_create(&s->thread, run, s);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+static int init_locks(struct store *s)
+{
+	int error = uv_mutex_init(&s->mutex);
+	if (error != 0)
+		return error;
+	error = uv_cond_init(&s->wake);
+	if (error != 0)
+		uv_mutex_destroy(&s->mutex);
+	return error;
+}
+
+static void destroy_locks(struct store *s)
+{
+	uv_cond_destroy(&s->wake);
+	uv_mutex_destroy(&s->mutex);
+}
+
+static void on_never_started(uv_handle_t *handle)
+{
+	struct store *s = handle->data;
+	destroy_locks(s);
+	free(s);
+}
+
+static struct store *store_new(uint64_t segment_size)
+{
+	struct store *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->dir = s->lock = s->position_fd = s->seen_fd = s->fd = -1;
+	s->segment_size = segment_size;
+	TAILQ_INIT(&s->queue);
+	TAILQ_INIT(&s->stored);
+	s->async.data = s;
+	return s;
+}
+
+int store_open(struct store **s, const char *path, uint64_t segment_size, uv_loop_t *loop,
+	       struct seen *seen, struct store_state *state)
+{
+	struct store *new = store_new(segment_size);
+	if (new == NULL)
+		return -ENOMEM;
+	int error = open_folder(new, path);
+	if (error == 0)
+		error = find_state(new, state);
+	if (error == 0) {
+		load_seen(new, seen);
+		error = init_locks(new);
+	}
+	if (error != 0) {
+		close_files(new);
+		free(new);
+		return error;
+	}
+	error = uv_async_init(loop, &new->async, on_stored);
+	if (error == 0)
+		error = start_thread(new);
+	if (error != 0) {
+		close_files(new);
+		uv_close((uv_handle_t *)&new->async, on_never_started);
+		return error;
+	}
+	*s = new;
+	return 0;
+}
+
+void store_close(struct store *s, bool empty)
+{
+	uv_mutex_lock(&s->mutex);
+	s->stop = true;
+	s->empty = empty;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->mutex);
+	uv_thread_join(&s->thread);
+	s->closed = true;
+	close_files(s);
+	uv_close((uv_handle_t *)&s->async, NULL);
+}
+
+void store_free(struct store **s)
+{
+	if (*s == NULL)
+		return;
+	destroy_locks(*s);
+	free(*s);
+	*s = NULL;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_SPOOL_STORE_H
+#define VPCFLOWD_SPOOL_STORE_H
+
+#include <sys/queue.h>
+#include <uv.h>
+
+#include "spool/seen.h"
+#include "spool/segment.h"
+
+/*
+ * The spool's folder, and the thread that writes there. Payloads that arrive while it syncs share
+ * the next fdatasync(2).
+ *
+ *   lock                   held by the process whose spool this is
+ *   0000000000000001.put   segments (segment.h)
+ *   0000000000000001.kept  a segment that had damage, or what could not be converted any more
+ *   position               everything before it is delivered
+ *   seen-<hour>            digests, times and flows of what was taken (seen.h)
+ */
+struct store;
+
+/* A payload to be stored; part of its owner, who keeps the octets until it is done. */
+struct append {
+	TAILQ_ENTRY(append) link;
+	struct seen_payload payload;
+	struct slice octets;
+	/* Called from the loop, once it is safe on disk, or error says why not. */
+	void (*done)(struct append *a);
+	int error;
+	struct place at;
+	struct place end;
+};
+
+/* Opened at the start: where to go on, and what was taken before. */
+struct store_state {
+	struct place delivered;
+	struct place end; /* of what is there; appends come behind it */
+};
+
+/*
+ * Opens or makes the folder, locks it, and fills seen. segment_size: a segment that is so large gets
+ * a successor. 0; -EWOULDBLOCK when another process holds it, or another negative errno.
+ */
+MUST_CHECK int store_open(struct store **s, const char *path, uint64_t segment_size,
+			  uv_loop_t *loop, struct seen *seen, struct store_state *state);
+/*
+ * Ends the thread once all that was appended is on disk; done is not called any more. With empty,
+ * everything was delivered and the segments go. The folder's lock goes with the store. Its handle
+ * closes, so the loop has to run before store_free.
+ */
+void store_close(struct store *s, bool empty);
+void store_free(struct store **s);
+
+void store_append(struct store *s, struct append *a);
+/* Ends an append that is not tried, as if it had failed with the error. */
+void store_refuse(struct store *s, struct append *a, int error);
+/* Everything before the place is delivered: noted, and segments that lie before it go. */
+void store_delivered(struct store *s, struct place to);
+/* Keeps a segment's octets under another name when it goes. */
+void store_keep(struct store *s, uint64_t segment);
+
+/* Octets of all segments, those about to be appended too. */
+uint64_t store_octets(const struct store *s);
+int store_folder(const struct store *s);
+
+#endif
