@@ -87,6 +87,17 @@ static void on_drained(struct server *server)
 	begin_writing(server->data);
 }
 
+static void give_up(struct service *s)
+{
+	if (s->phase == WRITING && s->spool != NULL && worker_has_copies(&s->worker)) {
+		log_info("main", "not done within --drain-timeout, the rest stays in the spool");
+	} else {
+		log_error("main", "not done within --drain-timeout, giving up on what is left");
+		s->status = 1;
+	}
+	stop(s, true);
+}
+
 static void on_end_timer(uv_timer_t *timer)
 {
 	struct service *s = timer->data;
@@ -95,14 +106,11 @@ static void on_end_timer(uv_timer_t *timer)
 		s->phase = DRAINING;
 		server_drain(&s->server, on_drained);
 	}
-	if (s->phase == WRITING && is_written(s)) {
+	if (s->phase == WRITING && is_written(s))
 		stop(s, false);
-	} else if (s->phase != OVER && s->stop_signals > 0 &&
-		   waited >= s->config->limits.drain * 1000) {
-		log_error("main", "not done within --drain-timeout, giving up on what is left");
-		s->status = 1;
-		stop(s, true);
-	}
+	else if (s->phase != OVER && s->stop_signals > 0 &&
+		 waited >= s->config->limits.drain * 1000)
+		give_up(s);
 }
 
 static void begin_end(struct service *s, enum phase phase)

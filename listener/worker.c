@@ -63,12 +63,24 @@ void worker_note_unspooled(struct worker *w)
 		w->unspooled[i] = output_taken(w->pipeline.output[i]);
 }
 
+static bool has_copies(const struct worker *w, unsigned i)
+{
+	return output_delivered_flows(w->pipeline.output[i]) >= w->unspooled[i];
+}
+
+bool worker_has_copies(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		if (!has_copies(w, i))
+			return false;
+	return true;
+}
+
 bool worker_may_leave(const struct worker *w)
 {
 	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
 		const struct output *o = w->pipeline.output[i];
-		bool left = !output_is_up(o) && output_delivered_flows(o) >= w->unspooled[i];
-		if (!left && !output_idle(o))
+		if (!output_idle(o) && (output_is_up(o) || !has_copies(w, i)))
 			return false;
 	}
 	return true;

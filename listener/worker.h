@@ -109,10 +109,9 @@ void worker_forget(struct worker *w, struct delivery *delivery);
 bool worker_delivered(const struct worker *w);
 /* What was encoded until now has no copy elsewhere. */
 void worker_note_unspooled(struct worker *w);
-/*
- * With a spool, whether nothing has to be waited for: an output that is down may have what is on
- * disk, too, at the next start.
- */
+/* With a spool: whether everything that the outputs have not delivered is on disk, too. */
+bool worker_has_copies(const struct worker *w);
+/* The same for outputs that are down, while those that are up have delivered: nothing to wait for. */
 bool worker_may_leave(const struct worker *w);
 
 /*

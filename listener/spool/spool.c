@@ -22,6 +22,7 @@
 enum {
 	READ_AHEAD = 256 * 1024, /* octets of frames read at a time, or one frame */
 	TRY_AGAIN_MS = 1000,
+	LONGEST_PAYLOAD = 1 << 30, /* whatever --max-payload was when it came */
 };
 
 struct spool_entry {
@@ -191,12 +192,13 @@ static void end_put(struct spool_entry *e, int error)
 	TAILQ_REMOVE(&s->pending, e, link);
 	if (e->events != SPOOL_EVENTS_ALL)
 		spool_owe_less(s);
-	if (error != 0) {
+	/* One that the outputs have nothing of needs no entry: a backlog costs no memory. */
+	if (error != 0 || e->events == 0)
 		free_entry(s, e);
-	} else {
+	else
 		TAILQ_INSERT_TAIL(&s->ahead, e, link);
+	if (error == 0)
 		advance(s);
-	}
 	done(data, error);
 }
 
@@ -342,7 +344,6 @@ static void fetch(struct spool *s)
 	if (place_compare(s->reader.at, s->stored) >= 0)
 		return;
 	s->until = s->stored;
-	s->reader.longest = s->worker->config->limits.payload;
 	s->reading = uv_queue_work(&s->worker->loop, &s->work, on_read, on_read_done) == 0;
 }
 
@@ -529,8 +530,7 @@ int spool_open(struct spool **s, struct worker *w, struct seen *seen)
 	TAILQ_INIT(&new->passed);
 	STAILQ_INIT(&new->fetched);
 	STAILQ_INIT(&new->batch);
-	segment_reader_init(&new->reader, store_folder(new->store), new->read,
-			    w->config->limits.payload);
+	segment_reader_init(&new->reader, store_folder(new->store), new->read, LONGEST_PAYLOAD);
 	uv_timer_init(&w->loop, &new->again);
 	new->again.data = new;
 	*s = new;
@@ -553,7 +553,7 @@ void spool_close(struct spool *s)
 	worker_unschedule(s->worker, &s->turn);
 	drop_current(s);
 	uv_close((uv_handle_t *)&s->again, NULL);
-	bool empty = place_compare(s->delivered, s->stored) == 0 && s->owed == 0;
+	bool empty = place_compare(s->delivered, s->stored) == 0 && TAILQ_EMPTY(&s->pending);
 	store_close(s->store, empty);
 }
 
