@@ -134,10 +134,10 @@ static void answer_dup(struct put *put, uint64_t flows)
 	answer_taken(put, "DUP", flows);
 }
 
-static void answer_retry(struct put *put, const char *why)
+static void answer_retry(struct put *put, unsigned seconds, const char *why)
 {
 	stats_of(put->conn)->retries++;
-	answer(put, "RETRY %s %d %s\n", put->id, RETRY_SECS, why);
+	answer(put, "RETRY %s %u %s\n", put->id, seconds, why);
 }
 
 static void answer_reject(struct put *put, const char *why)
@@ -248,7 +248,7 @@ static bool ensure_room(struct conn *c)
 	if (c->wants_room)
 		return false;
 	skip_rest(c, put);
-	answer_retry(put, "memory");
+	answer_retry(put, RETRY_SECS, "memory");
 	update_hold(c);
 	return true;
 }
@@ -296,7 +296,7 @@ static void begin_body(struct conn *c, struct put *put)
 		return;
 	}
 	skip_rest(c, put);
-	answer_retry(put, "memory");
+	answer_retry(put, RETRY_SECS, "memory");
 }
 
 static void begin_put(struct conn *c, const struct frame *frame)
@@ -316,7 +316,7 @@ static void begin_put(struct conn *c, const struct frame *frame)
 	else
 		begin_body(c, put);
 	if (c->draining) {
-		answer_retry(put, "draining");
+		answer_retry(put, RETRY_SECS, "draining");
 	} else if (fault.code != FAULT_COUNT) {
 		server_tell_fault(c->server, c->peer, put->id, &fault);
 		answer_reject(put, fault_name(fault.code));
@@ -416,7 +416,7 @@ static void on_taken(void *data, const struct verdict *verdict)
 		answer_dup(put, verdict->flows);
 		break;
 	case VERDICT_LATER:
-		answer_retry(put, verdict->why);
+		answer_retry(put, verdict->seconds, verdict->why);
 		break;
 	case VERDICT_NEVER:
 		answer_reject(put, verdict->why);
@@ -534,7 +534,7 @@ void framed_drain(struct conn *c)
 	struct put *put = c->receiving;
 	if (put != NULL) {
 		skip_rest(c, put);
-		answer_retry(put, "draining");
+		answer_retry(put, RETRY_SECS, "draining");
 		update_hold(c);
 	}
 	end_if_silent(c, now_ms(c));
@@ -547,7 +547,7 @@ void framed_give_up(struct conn *c)
 	STAILQ_FOREACH(put, &c->puts, link)
 		if (put->state != PUT_ANSWERED) {
 			take_leave(&put->take);
-			answer_retry(put, why);
+			answer_retry(put, RETRY_SECS, why);
 		}
 	c->taking = NULL;
 	c->receiving = NULL;
@@ -560,7 +560,7 @@ void framed_tick(struct conn *c, uint64_t now)
 	if (receiving != NULL && receiving->starved_ms != 0 &&
 	    now - receiving->starved_ms >= OVERLOAD_MS) {
 		skip_rest(c, receiving);
-		answer_retry(receiving, "overload");
+		answer_retry(receiving, RETRY_SECS, "overload");
 		update_hold(c);
 		conn_settle(c);
 		return;

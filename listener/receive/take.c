@@ -33,7 +33,11 @@ struct take {
 	void *data;
 };
 
-static const struct verdict later_memory = { .kind = VERDICT_LATER, .why = "memory" };
+static const struct verdict later_memory = {
+	.kind = VERDICT_LATER,
+	.why = "memory",
+	.seconds = 5,
+};
 
 void takes_init(struct takes *all, struct server *server, struct seen *seen, struct spool *spool)
 {
@@ -162,7 +166,8 @@ static void on_stored(void *data, int error)
 	} else {
 		bool full = error == -ENOSPC || error == -EDQUOT;
 		finish(t, &(struct verdict){ .kind = VERDICT_LATER,
-					     .why = full ? "spool full" : "spool error" });
+					     .why = full ? "spool full" : "spool error",
+					     .seconds = 1 });
 	}
 }
 
@@ -288,8 +293,8 @@ static void answer_at_once(const struct taking *taking, struct buf *body,
 void take_begin(struct takes *all, const struct taking *taking, struct buf *body,
 		struct take **take)
 {
-	const struct seen_payload *seen =
-		seen_find(all->seen, &taking->digest, (int64_t)time(NULL));
+	const struct seen_payload *seen = seen_find(all->seen, &taking->digest,
+						    (int64_t)time(NULL));
 	bool twin = find_same(all, &taking->digest, false) != NULL;
 	*take = seen != NULL ? NULL : take_new(all, taking, body);
 	if (seen != NULL)

@@ -31,8 +31,9 @@ enum verdict_kind {
 
 struct verdict {
 	enum verdict_kind kind;
-	uint64_t flows;	 /* TAKEN, BEFORE: records converted */
-	const char *why; /* LATER, NEVER: a word or two, static */
+	uint64_t flows;	  /* TAKEN, BEFORE: records converted */
+	const char *why;  /* LATER, NEVER: a word or two, static */
+	unsigned seconds; /* LATER: until it is worth another try */
 };
 
 /* Who waits for the verdict. All are called from the loop, or from within take_begin. */
