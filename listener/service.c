@@ -202,6 +202,7 @@ static void reload(struct service *s)
 		log_warn(
 			"main",
 			"other listeners, outputs, columns or another spool take effect at a restart");
+	tokens_succeed(&config->tokens, &s->config->tokens);
 	log_set_level(config->log_level);
 	worker_set_config(&s->worker, config);
 	config_release(s->config);

@@ -15,6 +15,8 @@
 	X(connections, "connections accepted")                                                     \
 	X(connections_open, "connections open now")                                                \
 	X(connections_refused, "connections closed at accept by --allow")                          \
+	X(connections_refused_per_address,                                                         \
+	  "connections closed at accept by --max-connections-per-address")                         \
 	X(bytes_received, "octets received from peers and files")                                  \
 	X(bytes_inflated, "octets that came out of gzip")                                          \
 	X(bytes_in_flight, "octets of unfinished payloads held now")                               \

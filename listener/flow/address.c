@@ -116,6 +116,14 @@ bool address_equal(const struct address *a, const struct address *b)
 	       memcmp(a->octets, b->octets, a->version == 4 ? 4 : 16) == 0;
 }
 
+uint64_t address_network(const struct address *a)
+{
+	uint64_t network = a->version == 4 ? 0xffff : 0;
+	for (unsigned i = 0; i < (a->version == 4 ? 4 : 8); i++)
+		network = network << 8 | a->octets[i];
+	return network;
+}
+
 bool cidr_parse(struct slice text, struct cidr *c)
 {
 	const char *slash = text.len == 0 ? NULL : memchr(text.data, '/', text.len);

@@ -28,6 +28,13 @@ MUST_CHECK bool address_parse(struct slice text, struct address *a);
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/*
+ * Whom limits count together: an IPv4 address, or the /64 of an IPv6 one, since a single machine
+ * may have all of that (RFC 4291 section 2.5.1, RFC 8981). IPv4 gets a number from 0::/8, where no
+ * machine is.
+ */
+uint64_t address_network(const struct address *a);
+
 /* Reads an address with an optional prefix length. */
 MUST_CHECK bool cidr_parse(struct slice text, struct cidr *c);
 bool cidr_contains(const struct cidr *c, const struct address *a);

@@ -263,7 +263,7 @@ static void sniff(struct conn *c)
 	}
 	if (kind == SNIFF_FRAMED) {
 		framed_begin(c);
-	} else if (c->config->tokens.count > 0) {
+	} else if (c->worker->config->tokens.count > 0) {
 		c->worker->stats.auth_failures++;
 		conn_close(c, CLOSE_AUTH);
 	} else {
@@ -320,7 +320,7 @@ static bool is_paused(const struct conn *c)
 	if (c->mode == CONN_UNFRAMED)
 		return c->in_len > 0 || c->wants_room || intake_pending(c->intake);
 	if (c->mode == CONN_FRAMED)
-		return c->wants_room || !framed_wants_input(c) ||
+		return c->wants_room || c->refuse_ms != 0 || !framed_wants_input(c) ||
 		       (c->receiving == NULL && c->skip == 0 && c->in_len == 0 && !c->idle);
 	return false;
 }
@@ -397,6 +397,32 @@ static void refuse(struct conn *c)
 		log_warn("peer", "connection refused: address not in --allow peer=%s", c->peer);
 }
 
+static void refuse_one_more(struct conn *c)
+{
+	struct worker *w = c->worker;
+	w->stats.connections_refused_per_address++;
+	if (once_first(&w->once, c->peer, ONCE_CROWDED, uv_now(&w->loop)))
+		log_warn("peer",
+			 "connection refused: --max-connections-per-address reached peer=%s "
+			 "limit=%llu",
+			 c->peer, (unsigned long long)c->config->limits.connections_per_address);
+}
+
+/* Whether the peer may stay; a NULL address is that of a peer which is gone again. */
+static bool admit(struct conn *c, const struct address *a)
+{
+	if (!is_allowed(c->config, a)) {
+		refuse(c);
+		return false;
+	}
+	c->network = a == NULL ? UINT64_MAX : address_network(a);
+	c->household = census_enter(&c->server->census, c->network,
+				    c->config->limits.connections_per_address);
+	if (c->household == NULL)
+		refuse_one_more(c);
+	return c->household != NULL;
+}
+
 struct conn *conn_accept(struct server *server, uv_stream_t *listener)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -418,9 +444,7 @@ struct conn *conn_accept(struct server *server, uv_stream_t *listener)
 	/* A peer that reset the connection by now has no address, but its octets may be here. */
 	if (accepted && !known)
 		memcpy(c->peer, "unknown", sizeof("unknown"));
-	if (!accepted || !is_allowed(c->config, known ? &a : NULL)) {
-		if (accepted)
-			refuse(c);
+	if (!accepted || !admit(c, known ? &a : NULL)) {
 		c->mode = CONN_CLOSED;
 		uv_close((uv_handle_t *)&c->tcp, on_closed);
 		return c;

@@ -40,6 +40,8 @@ struct conn {
 	struct worker *worker;
 	const struct config *config; /* a reference; conn_renew_config */
 	char peer[ADDRESS_TEXT];     /* address without port */
+	uint64_t network;	     /* the same for limits: address_network */
+	struct household *household; /* where the connection is counted */
 	enum conn_mode mode;
 
 	char *in; /* CONN_INPUT octets, only while there are some */
@@ -61,7 +63,8 @@ struct conn {
 	uint64_t documents;    /* UNFRAMED: completed when last looked at */
 
 	/* FRAMED */
-	bool authenticated;
+	uint32_t admitted;  /* by the token of this number, 0 for none */
+	uint64_t refuse_ms; /* no good token: REJECT is due then; 0 for never */
 	bool draining;
 	bool ending;
 	enum close_reason ending_reason;
@@ -78,7 +81,7 @@ struct conn {
 enum { CONN_INPUT = 64 * 1024 };
 
 /* Reasons that are told once per peer, beside the faults and those of the pipeline. */
-enum { ONCE_REFUSED = 1000, ONCE_COMMAND, ONCE_CLOSED };
+enum { ONCE_REFUSED = 1000, ONCE_CROWDED, ONCE_COMMAND, ONCE_CLOSED };
 
 /* ---- conn.c ---------------------------------------------------------------------------------- */
 

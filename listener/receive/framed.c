@@ -282,10 +282,27 @@ void framed_refuse(struct conn *c, const char *why, enum close_reason reason)
 	answer_reject(put, why);
 }
 
+/* The answer waits, and nothing is read until then. */
 static void refuse_auth(struct conn *c)
 {
 	stats_of(c)->auth_failures++;
-	framed_refuse(c, "auth", CLOSE_AUTH);
+	c->refuse_ms = now_ms(c) + penalties_fail(&c->server->penalties, c->network, now_ms(c));
+}
+
+/* Who was let in stays in only as long as its token is one. */
+static bool is_admitted(const struct conn *c)
+{
+	const struct tokens *tokens = &c->worker->config->tokens;
+	return tokens->count == 0 || tokens_have(tokens, c->admitted);
+}
+
+static void try_token(struct conn *c, struct slice token)
+{
+	uint32_t number = tokens_accept(&c->worker->config->tokens, token);
+	if (number == 0)
+		return;
+	c->admitted = number;
+	penalties_forgive(&c->server->penalties, c->network);
 }
 
 static void begin_body(struct conn *c, struct put *put)
@@ -347,9 +364,8 @@ static bool take_command(struct conn *c)
 	if (step == STEP_BAD)
 		refuse_command(c, why);
 	else if (frame.kind == FRAME_AUTH)
-		c->authenticated = c->authenticated ||
-				   tokens_accept(&c->config->tokens, frame.token);
-	if (step == STEP_OK && c->config->tokens.count > 0 && !c->authenticated)
+		try_token(c, frame.token);
+	if (step == STEP_OK && !is_admitted(c))
 		refuse_auth(c);
 	else if (step == STEP_OK && frame.kind == FRAME_PUT)
 		begin_put(c, &frame);
@@ -376,6 +392,8 @@ static void use_input(struct conn *c)
 {
 	bool more = true;
 	while (more && c->mode == CONN_FRAMED && !c->ending && c->in_len > 0) {
+		if (c->refuse_ms != 0)
+			break;
 		if (c->skip > 0)
 			skip_octets(c);
 		else if (c->receiving != NULL)
@@ -481,7 +499,8 @@ bool framed_busy(const struct conn *c)
 
 bool framed_wants_input(const struct conn *c)
 {
-	return !c->ending && !c->wants_room && !queue_is_full(c) && c->in_len < CONN_INPUT;
+	return !c->ending && c->refuse_ms == 0 && !c->wants_room && !queue_is_full(c) &&
+	       c->in_len < CONN_INPUT;
 }
 
 /* A PUT whose octets will not come any more has no answer to wait for. */
@@ -510,7 +529,8 @@ void framed_settle(struct conn *c)
 	do
 		use_input(c);
 	while (send_answers(c) && c->in_len > 0);
-	if (c->mode == CONN_FRAMED && c->eof && !c->ending && !queue_is_full(c) && !c->wants_room)
+	if (c->mode == CONN_FRAMED && c->eof && !c->ending && c->refuse_ms == 0 &&
+	    !queue_is_full(c) && !c->wants_room)
 		at_eof(c);
 	if (c->mode == CONN_FRAMED && c->idle != !framed_busy(c))
 		conn_set_idle(c, !framed_busy(c));
@@ -562,6 +582,12 @@ void framed_tick(struct conn *c, uint64_t now)
 		skip_rest(c, receiving);
 		answer_retry(receiving, RETRY_SECS, "overload");
 		update_hold(c);
+		conn_settle(c);
+		return;
+	}
+	if (c->refuse_ms != 0 && now >= c->refuse_ms) {
+		c->refuse_ms = 0;
+		framed_refuse(c, "auth", CLOSE_AUTH);
 		conn_settle(c);
 		return;
 	}

@@ -52,6 +52,8 @@ static void on_connection(uv_stream_t *stream, int status)
 void server_forget(struct server *s, struct conn *c)
 {
 	LIST_REMOVE(c, link);
+	if (c->household != NULL)
+		census_leave(c->household);
 	s->count--;
 	s->worker->stats.connections_open = s->count;
 	for (unsigned i = 0; i < s->listeners && has_room(s); i++)
@@ -172,9 +174,13 @@ static void on_tick(uv_timer_t *timer)
 
 int server_init(struct server *s, struct worker *w, struct seen *seen, struct spool *spool)
 {
+	uint64_t seed = 0;
 	*s = (struct server){ .worker = w };
 	LIST_INIT(&s->conns);
 	takes_init(&s->takes, s, seen, spool);
+	/* Without it chains may grow longer, to --max-connections at most. */
+	(void)!uv_random(NULL, NULL, &seed, sizeof(seed), 0, NULL);
+	census_init(&s->census, seed);
 	uv_timer_init(&w->loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);

@@ -6,7 +6,9 @@
 #include <uv.h>
 
 #include "config.h"
+#include "receive/census.h"
 #include "receive/conn.h"
+#include "receive/penalties.h"
 #include "receive/take.h"
 #include "worker.h"
 
@@ -29,6 +31,8 @@ struct server {
 	unsigned listeners;
 	LIST_HEAD(conns, conn) conns;
 	uint64_t count;
+	struct census census;
+	struct penalties penalties;
 	bool draining;
 	uv_timer_t tick;
 	void (*on_drained)(struct server *s);

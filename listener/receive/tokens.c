@@ -27,13 +27,13 @@ static bool add(struct tokens *t, struct slice token, const char **why)
 		if (token.data[i] <= ' ' || token.data[i] > '~')
 			return false;
 	*why = "out of memory";
-	char(*grown)[TOKEN_LIMIT] = realloc(t->token, (t->count + 1) * sizeof(*grown));
+	struct token *grown = realloc(t->token, (t->count + 1) * sizeof(*grown));
 	if (grown == NULL)
 		return false;
 	t->token = grown;
-	memset(t->token[t->count], 0, TOKEN_LIMIT);
-	memcpy(t->token[t->count], token.data, token.len);
-	t->count++;
+	struct token *new = &t->token[t->count++];
+	*new = (struct token){ .number = ++t->numbers };
+	memcpy(new->text, token.data, token.len);
 	return true;
 }
 
@@ -48,12 +48,12 @@ static bool read_lines(struct tokens *t, FILE *file, const char **why)
 		if (token.len > 0 && token.data[0] != '#')
 			ok = add(t, token, why);
 	}
+	if (ok)
+		*why = ferror(file) ? strerror(errno) : "no token in it";
 	if (line != NULL)
 		explicit_bzero(line, room);
 	free(line);
-	if (ok)
-		*why = "no token in it";
-	return ok && t->count > 0;
+	return ok && !ferror(file) && t->count > 0;
 }
 
 bool tokens_load(struct tokens *t, const char *path, const char **why)
@@ -79,20 +79,48 @@ void tokens_deinit(struct tokens *t)
 	*t = (struct tokens){ .count = 0 };
 }
 
-bool tokens_accept(const struct tokens *t, struct slice token)
+/* All ones where both are the same, else 0, with no branch on what is in them. */
+static uint32_t same(const char a[TOKEN_LIMIT], const char b[TOKEN_LIMIT])
+{
+	unsigned differs = 0;
+	for (size_t k = 0; k < TOKEN_LIMIT; k++)
+		differs |= (unsigned)(unsigned char)(a[k] ^ b[k]);
+	/* Only of 0 does one less have its highest bit set. */
+	return 0 - (((uint32_t)differs - 1) >> 31);
+}
+
+void tokens_succeed(struct tokens *t, const struct tokens *before)
+{
+	t->numbers = before->numbers;
+	for (size_t i = 0; i < t->count; i++) {
+		uint32_t known = 0;
+		for (size_t k = 0; k < before->count; k++)
+			if (same(t->token[i].text, before->token[k].text) != 0)
+				known = before->token[k].number;
+		t->token[i].number = known != 0 ? known : ++t->numbers;
+	}
+}
+
+uint32_t tokens_accept(const struct tokens *t, struct slice token)
 {
 	char padded[TOKEN_LIMIT] = { 0 };
 	/* A NUL would be taken for padding. */
 	if (token.len == 0 || token.len >= TOKEN_LIMIT || memchr(token.data, 0, token.len) != NULL)
-		return false;
+		return 0;
 	memcpy(padded, token.data, token.len);
-	unsigned accepted = 0;
+	uint32_t number = 0;
 	for (size_t i = 0; i < t->count; i++) {
-		unsigned differs = 0;
-		for (size_t k = 0; k < TOKEN_LIMIT; k++)
-			differs |= (unsigned)(unsigned char)(t->token[i][k] ^ padded[k]);
-		accepted |= differs == 0;
+		uint32_t mask = same(t->token[i].text, padded);
+		number = (number & ~mask) | (t->token[i].number & mask);
 	}
 	explicit_bzero(padded, sizeof(padded));
-	return accepted != 0;
+	return number;
+}
+
+bool tokens_have(const struct tokens *t, uint32_t number)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->token[i].number == number)
+			return true;
+	return false;
 }

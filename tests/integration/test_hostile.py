@@ -125,7 +125,12 @@ def test_a_reset_while_its_put_waits_for_the_output(start):
         assert set(daemon.terminate()[:-3]) <= set(payloads.ftsq_lines(lines))
 
 
-def test_a_thousand_peers_at_once(served):
+def test_a_thousand_peers_at_once(start):
+    with start("--max-connections-per-address", "1000") as daemon:
+        a_thousand_peers(daemon)
+
+
+def a_thousand_peers(served):
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(1000, limit // 2 - 50)
     lines = payloads.records(count)

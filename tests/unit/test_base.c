@@ -294,6 +294,7 @@ static void test_limits(void **state)
 	assert_int_equal(l.nesting, 3);
 	assert_int_equal(l.columns, 128);
 	assert_int_equal(l.connections, 1024);
+	assert_int_equal(l.connections_per_address, 512);
 	assert_int_equal(l.in_flight, 64 * 1024 * 1024);
 	assert_int_equal(l.first_byte, 10);
 	assert_int_equal(l.whole_payload, 60);
