@@ -17,13 +17,19 @@ static struct households *bucket_of(struct census *c, uint64_t network)
 	return &c->bucket[(h ^ h >> 32) * c->seed >> 54];
 }
 
-struct household *census_enter(struct census *c, uint64_t network, uint64_t limit)
+static struct household *find(const struct households *bucket, uint64_t network)
 {
-	struct households *bucket = bucket_of(c, network);
 	struct household *h;
 	LIST_FOREACH(h, bucket, link)
 		if (h->network == network)
-			break;
+			return h;
+	return NULL;
+}
+
+struct household *census_enter(struct census *c, uint64_t network, uint64_t limit)
+{
+	struct households *bucket = bucket_of(c, network);
+	struct household *h = find(bucket, network);
 	if (h == NULL) {
 		h = calloc(1, sizeof(*h));
 		if (h == NULL)
