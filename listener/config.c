@@ -24,6 +24,14 @@ static void config_free(struct config *c)
 	free(c->spool);
 	free(c->token_file);
 	free(c->fields);
+	free(c->tls_cert);
+	free(c->tls_key);
+	free(c->tls_client_ca);
+	free(c->tls_ca);
+	free(c->tls_output_cert);
+	free(c->tls_output_key);
+	tls_context_free(&c->tls_listener);
+	tls_context_free(&c->tls_output);
 	sources_deinit(&c->sources);
 	tokens_deinit(&c->tokens);
 	free(c);
@@ -222,6 +230,66 @@ static bool load_tokens(struct config *c)
 	return false;
 }
 
+/* The options that name the files of one side, by enum tls_file. */
+struct tls_options {
+	const char *name[TLS_CA + 1];
+};
+
+static bool load_tls(struct tls_context **context, enum tls_role role,
+		     const struct tls_files *files, const struct tls_options *options)
+{
+	struct tls_mistake mistake;
+	const char *const path[] = {
+		[TLS_CERT] = files->cert,
+		[TLS_KEY] = files->key,
+		[TLS_CA] = files->ca,
+	};
+	if ((files->cert == NULL) != (files->key == NULL)) {
+		enum tls_file given = files->cert != NULL ? TLS_CERT : TLS_KEY;
+		log_error("config", "of no use without %s option=\"%s %s\"",
+			  options->name[given == TLS_CERT ? TLS_KEY : TLS_CERT],
+			  options->name[given], path[given]);
+		return false;
+	}
+	if (tls_context_load(context, role, files, &mistake))
+		return true;
+	log_error("config", "cannot use for TLS: %s option=\"%s %s\"", mistake.why,
+		  options->name[mistake.file],
+		  path[mistake.file] == NULL ? "" : path[mistake.file]);
+	return false;
+}
+
+static bool load_tls_listener(struct config *c)
+{
+	static const struct tls_options options = { { "--tls-cert", "--tls-key",
+						      "--tls-client-ca" } };
+	const struct tls_files files = { c->tls_cert, c->tls_key, c->tls_client_ca };
+	if (files.cert != NULL || files.key != NULL)
+		return load_tls(&c->tls_listener, TLS_LISTENER, &files, &options);
+	if (files.ca == NULL)
+		return true;
+	log_error("config", "of no use without --tls-cert option=\"--tls-client-ca %s\"", files.ca);
+	return false;
+}
+
+static bool load_tls_output(struct config *c)
+{
+	static const struct tls_options options = { { "--tls-output-cert", "--tls-output-key",
+						      "--tls-ca" } };
+	const struct tls_files files = { c->tls_output_cert, c->tls_output_key, c->tls_ca };
+	bool used = false;
+	for (size_t i = 0; i < c->outputs; i++)
+		used = used || c->output[i].destination.kind == DESTINATION_TLS;
+	if (used)
+		return load_tls(&c->tls_output, TLS_CLIENT, &files, &options);
+	if (files.cert != NULL || files.key != NULL || files.ca != NULL)
+		log_warn("config", "%s is for tls:// outputs, and there is none",
+			 options.name[files.ca != NULL	   ? TLS_CA
+				      : files.cert != NULL ? TLS_CERT
+							   : TLS_KEY]);
+	return true;
+}
+
 static bool check_files(const struct config *c)
 {
 	if (c->read && c->files == 0)
@@ -244,7 +312,8 @@ static bool load(struct config *c, int argc, char **argv)
 	c->columns_known = c->sources.format != NULL;
 	for (size_t i = 0; i < c->sources.count; i++)
 		c->columns_known = c->columns_known || c->sources.rules[i].format != NULL;
-	if (!check_files(c) || !set_standard(c) || !load_tokens(c))
+	if (!check_files(c) || !set_standard(c) || !load_tokens(c) || !load_tls_listener(c) ||
+	    !load_tls_output(c))
 		return false;
 	choose_columns(c);
 	settle_outputs(c);
@@ -333,6 +402,14 @@ void config_describe(const struct config *c, FILE *out)
 		fputs("packet-addresses\n", out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);
 	fprintf(out, "tokens %zu\n", c->tokens.count);
+	if (c->tls_listener != NULL)
+		fprintf(out, "tls-cert %s\n", c->tls_cert);
+	if (c->tls_listener != NULL && c->tls_client_ca != NULL)
+		fprintf(out, "tls-client-ca %s\n", c->tls_client_ca);
+	if (c->tls_output != NULL)
+		fprintf(out, "tls-ca %s\n", c->tls_ca == NULL ? "of the system" : c->tls_ca);
+	if (c->tls_output != NULL && c->tls_output_cert != NULL)
+		fprintf(out, "tls-output-cert %s\n", c->tls_output_cert);
 #define X(member, option, unit, standard, least, greatest, why)                                    \
 	fprintf(out, option " %llu\n", (unsigned long long)c->limits.member);
 	LIMITS(X)

@@ -8,6 +8,7 @@
 #include "base/attributes.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/tls.h"
 #include "deliver/output.h"
 #include "flow/address.h"
 #include "flow/source.h"
@@ -54,6 +55,14 @@ struct config {
 	size_t allows;
 	char *token_file;
 	struct tokens tokens;
+	char *tls_cert;
+	char *tls_key;
+	char *tls_client_ca;
+	struct tls_context *tls_listener; /* NULL: peers speak without TLS */
+	char *tls_ca;
+	char *tls_output_cert;
+	char *tls_output_key;
+	struct tls_context *tls_output; /* NULL when no output is tls:// */
 	struct limits limits;
 };
 

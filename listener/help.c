@@ -103,7 +103,7 @@ void options_help(FILE *out)
 	      "\"sources\": [...] }. A source has patterns (log-group, account, vpc, interface; * is any run\n"
 	      "of characters) and gives flow-format, exporter or domain; the first that matches counts.\n"
 	      "\nSignals: TERM and INT finish what was begun and exit; HUP opens files anew and reads\n"
-	      "the configuration and tokens again; USR1 prints the counters.\n"
+	      "the configuration, tokens and certificates again; USR1 prints the counters.\n"
 	      "Exit status: 0 done; 1 something failed, or with --read a payload or record was\n"
 	      "rejected; 2 a mistake in options or configuration.\n",
 	      out);

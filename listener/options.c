@@ -293,6 +293,36 @@ static bool set_token_file(struct config *c, const char *value, char why[WHY_ROO
 	return set_text(&c->token_file, value, why);
 }
 
+static bool set_tls_cert(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_cert, value, why);
+}
+
+static bool set_tls_key(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_key, value, why);
+}
+
+static bool set_tls_client_ca(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_client_ca, value, why);
+}
+
+static bool set_tls_ca(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_ca, value, why);
+}
+
+static bool set_tls_output_cert(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_output_cert, value, why);
+}
+
+static bool set_tls_output_key(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return set_text(&c->tls_output_key, value, why);
+}
+
 static bool set_ready_file(struct config *c, const char *value, char why[WHY_ROOM])
 {
 	return set_text(&c->ready_file, value, why);
@@ -387,8 +417,8 @@ const struct option_row option_rows[] = {
 	  .set = set_output,
 	  .clear = clear_output,
 	  .help = "write flows as ftsq, csv, json, ipfix-csv or ipfix to DEST: - for standard "
-		  "output, a file to append to, tcp://HOST:PORT, or for ipfix udp://HOST:PORT; "
-		  "default ftsq:-" },
+		  "output, a file to append to, tcp://HOST:PORT, tls://HOST:PORT, or for ipfix "
+		  "udp://HOST:PORT; default ftsq:-" },
 	{ .name = "exporter",
 	  .letter = 'x',
 	  .form = OPTION_VALUE,
@@ -456,6 +486,37 @@ const struct option_row option_rows[] = {
 	  .set = set_spool,
 	  .help = "acknowledge a payload once it is safe on disk there, and deliver from there while "
 		  "outputs are slow or down" },
+	{ .name = "tls-cert",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_cert,
+	  .help = "peers speak TLS, and are shown this certificate (PEM, with its chain)" },
+	{ .name = "tls-key",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_key,
+	  .help = "the private key of --tls-cert (PEM)" },
+	{ .name = "tls-client-ca",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_client_ca,
+	  .help = "peers must show a certificate of one of these authorities (PEM)" },
+	{ .name = "tls-ca",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_ca,
+	  .help = "authorities that vouch for the collectors of tls:// outputs (PEM); default: "
+		  "those that the system trusts" },
+	{ .name = "tls-output-cert",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_output_cert,
+	  .help = "certificate to show to the collectors of tls:// outputs (PEM, with its chain)" },
+	{ .name = "tls-output-key",
+	  .form = OPTION_VALUE,
+	  .value = "FILE",
+	  .set = set_tls_output_key,
+	  .help = "the private key of --tls-output-cert (PEM)" },
 	{ .name = "ready-file",
 	  .form = OPTION_VALUE,
 	  .value = "FILE",

@@ -304,6 +304,7 @@ static int open_output(struct worker *w, const struct output_config *config, boo
 	if (error != 0)
 		return error;
 	w->pipeline.outputs++;
+	output_set_tls(*o, w->config->tls_output);
 	bool known = begin || config->encoder.columns != NULL ||
 		     !encoder_names_columns(&config->encoder);
 	return known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
@@ -336,6 +337,8 @@ void worker_set_config(struct worker *w, const struct config *config)
 	w->config = config;
 	w->pipeline.limits = &config->limits;
 	w->pipeline.sources = &config->sources;
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		output_set_tls(w->pipeline.output[i], config->tls_output);
 }
 
 int worker_close(struct worker *w, bool abort)

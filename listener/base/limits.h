@@ -29,8 +29,10 @@
 	  "few, since the Lambdas behind a NAT gateway or a load balancer share its address")      \
 	X(in_flight, "max-in-flight", SIZE, 64u << 20, 65536, 64ull << 30,                         \
 	  "octets of all peers' unfinished payloads; past it peers are slowed down")               \
+	X(handshake, "handshake-timeout", TIME, 10, 1, 86400,                                      \
+	  "a new peer's TLS handshake is complete within this time")                               \
 	X(first_byte, "first-byte-timeout", TIME, 10, 1, 86400,                                    \
-	  "a new peer sends something within this time")                                           \
+	  "a new peer sends something within this time, after its TLS handshake")                  \
 	X(whole_payload, "payload-timeout", TIME, 60, 1, 86400,                                    \
 	  "a payload that was begun is complete within this time")                                 \
 	X(idle, "idle-timeout", TIME, 300, 1, 86400, "between payloads a peer may be silent")      \

@@ -47,6 +47,7 @@
 	X(IDLE, "idle", "nothing sent within --idle-timeout")                                      \
 	X(DRAINING, "draining", "listener is stopping")                                            \
 	X(FIRST_BYTE, "first_byte", "nothing sent within --first-byte-timeout")                    \
+	X(HANDSHAKE, "handshake", "TLS handshake not complete within --handshake-timeout")         \
 	X(SLOW, "slow", "payload not complete within --payload-timeout")                           \
 	X(DEAF, "deaf", "replies not read within --payload-timeout")                               \
 	X(RESET, "reset", "connection broken by peer")                                             \
@@ -54,6 +55,7 @@
 	X(PAYLOAD, "payload", "payload damaged, next boundary unknown")                            \
 	X(COMMAND, "command", "malformed command")                                                 \
 	X(AUTH, "auth", "no valid token")                                                          \
+	X(TLS, "tls", "no TLS session, or one that was damaged or cut")                            \
 	X(MEMORY, "memory", "out of memory")
 
 enum close_reason {

@@ -47,23 +47,28 @@ static bool parse_host(struct destination *d, const char *text, const char **why
 
 bool destination_parse(struct destination *d, const char *text, const char **why)
 {
-	static const char tcp[] = "tcp://";
-	static const char udp[] = "udp://";
+	static const struct {
+		const char *begin;
+		enum destination_kind kind;
+	} networks[] = {
+		{ "tcp://", DESTINATION_TCP },
+		{ "tls://", DESTINATION_TLS },
+		{ "udp://", DESTINATION_UDP },
+	};
 	*d = (struct destination){ .kind = DESTINATION_STDOUT };
 	if (strcmp(text, "-") == 0)
 		return true;
-	if (strncmp(text, tcp, sizeof(tcp) - 1) == 0) {
-		d->kind = DESTINATION_TCP;
-		return parse_host(d, text + sizeof(tcp) - 1, why);
+	for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++) {
+		size_t len = strlen(networks[i].begin);
+		if (strncmp(text, networks[i].begin, len) == 0) {
+			d->kind = networks[i].kind;
+			return parse_host(d, text + len, why);
+		}
 	}
-	if (strncmp(text, udp, sizeof(udp) - 1) == 0) {
-		d->kind = DESTINATION_UDP;
-		return parse_host(d, text + sizeof(udp) - 1, why);
-	}
-	*why = "no such destination: there are -, a file, tcp://HOST:PORT and udp://HOST:PORT";
+	*why = "no such destination: there are -, a file, and tcp, tls or udp://HOST:PORT";
 	if (strstr(text, "://") != NULL)
 		return false;
-	*why = "no destination after the colon: a file, -, tcp://HOST:PORT or udp://HOST:PORT";
+	*why = "no destination after the colon: a file, -, or tcp, tls or udp://HOST:PORT";
 	if (*text == '\0')
 		return false;
 	d->kind = DESTINATION_FILE;

@@ -7,12 +7,18 @@
 
 #include "base/attributes.h"
 
-enum destination_kind { DESTINATION_STDOUT, DESTINATION_FILE, DESTINATION_TCP, DESTINATION_UDP };
+enum destination_kind {
+	DESTINATION_STDOUT,
+	DESTINATION_FILE,
+	DESTINATION_TCP,
+	DESTINATION_TLS,
+	DESTINATION_UDP,
+};
 
-/* Where an output goes: "-", PATH, tcp://HOST:PORT or udp://HOST:PORT. */
+/* Where an output goes: "-", PATH, or tcp, tls or udp and ://HOST:PORT. */
 struct destination {
 	enum destination_kind kind;
-	char *path; /* FILE: its path. TCP, UDP: the host, without brackets */
+	char *path; /* FILE: its path. Network: the host, without brackets */
 	char port[6];
 };
 
@@ -26,7 +32,7 @@ bool destination_equal(const struct destination *a, const struct destination *b)
 
 static inline bool destination_is_network(const struct destination *d)
 {
-	return d->kind == DESTINATION_TCP || d->kind == DESTINATION_UDP;
+	return d->kind != DESTINATION_STDOUT && d->kind != DESTINATION_FILE;
 }
 
 #endif

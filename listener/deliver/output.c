@@ -35,6 +35,7 @@ struct output {
 	const struct output_config *config;
 	struct encoder encoder;
 	struct transport *transport;
+	struct tls_context *tls; /* of the next session; NULL when it is not over TLS */
 	uv_timer_t tick;
 
 	struct blocks open; /* being filled, oldest first */
@@ -263,6 +264,11 @@ const struct output_config *output_config_of(const struct output *o)
 	return o->config;
 }
 
+const struct tls_context *output_tls(const struct output *o)
+{
+	return o->tls;
+}
+
 void output_session(struct output *o)
 {
 	o->up = true;
@@ -481,6 +487,7 @@ static const struct transport_class *transport_of(const struct destination *d)
 {
 	switch (d->kind) {
 	case DESTINATION_TCP:
+	case DESTINATION_TLS:
 		return &transport_stream;
 	case DESTINATION_UDP:
 		return &transport_datagrams;
@@ -494,6 +501,14 @@ static void on_tick(uv_timer_t *tick)
 	struct output *o = tick->data;
 	o->transport->class->kick(o->transport);
 	output_progress(o);
+}
+
+void output_set_tls(struct output *o, struct tls_context *tls)
+{
+	if (tls == NULL || o->config->destination.kind != DESTINATION_TLS)
+		return;
+	tls_context_free(&o->tls);
+	o->tls = tls_context_share(tls);
 }
 
 int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
@@ -558,6 +573,7 @@ static void on_tick_closed(uv_handle_t *handle)
 	while (o->spares > 0)
 		free(o->spare[--o->spares]);
 	encoder_deinit(&o->encoder);
+	tls_context_free(&o->tls);
 	free(o);
 }
 

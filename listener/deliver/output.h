@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/attributes.h"
+#include "base/tls.h"
 #include "deliver/block.h"
 #include "deliver/destination.h"
 #include "encode/encoder.h"
@@ -40,6 +41,9 @@ typedef void (*output_progress_cb)(void *data);
 /* Opens the destination, or begins to. The loop must run until the output is closed. */
 MUST_CHECK int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
 			   output_progress_cb on_progress, void *data);
+
+/* What sessions over TLS begin with from now on; NULL changes nothing. */
+void output_set_tls(struct output *o, struct tls_context *tls);
 
 /* Whether its first session has begun: what was to be opened or connected is. */
 bool output_was_up(const struct output *o);

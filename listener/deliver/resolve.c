@@ -32,7 +32,7 @@ int resolver_ask(struct resolver *r, uv_loop_t *loop, const struct destination *
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC,
-		.ai_socktype = d->kind == DESTINATION_TCP ? SOCK_STREAM : SOCK_DGRAM,
+		.ai_socktype = d->kind == DESTINATION_UDP ? SOCK_DGRAM : SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV,
 	};
 	free_found(r);

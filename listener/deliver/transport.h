@@ -5,7 +5,7 @@
 #include "deliver/output.h"
 
 /*
- * How blocks leave: a writer (file, standard output), a stream (tcp) or datagrams (udp). A transport
+ * How blocks leave: a writer (file, standard output), a stream (tcp, tls) or datagrams (udp). A transport
  * pulls blocks from its output when it can carry them, and says what became of each. All of it on
  * the worker's thread.
  */
@@ -70,5 +70,7 @@ void output_progress(struct output *o);
 void output_closed(struct output *o);
 
 const struct output_config *output_config_of(const struct output *o);
+/* What a session over TLS begins with; NULL when it is not to be over TLS. */
+const struct tls_context *output_tls(const struct output *o);
 
 #endif

@@ -29,7 +29,7 @@ static void on_closed(uv_handle_t *handle)
 static bool is_quiet(enum close_reason reason)
 {
 	return reason == CLOSE_DONE || reason == CLOSE_IDLE || reason == CLOSE_DRAINING ||
-	       reason == CLOSE_COMMAND;
+	       reason == CLOSE_COMMAND || reason == CLOSE_TLS;
 }
 
 static void log_end(const struct conn *c, enum close_reason reason)
@@ -41,6 +41,16 @@ static void log_end(const struct conn *c, enum close_reason reason)
 		 close_reason_text(reason), c->peer, close_reason_name(reason));
 }
 
+void conn_tell_tls(struct conn *c, const char *why)
+{
+	struct worker *w = c->worker;
+	char key[ADDRESS_TEXT + TLS_WHY];
+	(void)snprintf(key, sizeof(key), "%s %s", c->peer, why);
+	bool first = once_first(&w->once, key, ONCE_TLS, uv_now(&w->loop));
+	log_line(first ? LOG_WARN : LOG_DEBUG, "peer", "connection closed: %s peer=%s reason=%s",
+		 why, c->peer, close_reason_name(CLOSE_TLS));
+}
+
 void conn_close(struct conn *c, enum close_reason reason)
 {
 	if (c->mode == CONN_CLOSED)
@@ -48,6 +58,9 @@ void conn_close(struct conn *c, enum close_reason reason)
 	log_end(c, reason);
 	c->worker->stats.closed[reason]++;
 	c->mode = CONN_CLOSED;
+	if (c->tls != NULL)
+		secured_end(c);
+	tls_session_free(&c->tls);
 	worker_unschedule(c->worker, &c->turn);
 	framed_free(c);
 	intake_free(&c->intake);
@@ -68,15 +81,18 @@ static void on_shutdown(uv_shutdown_t *request, int status)
  * The last reply is written. Closing now, with octets of the peer unread, would reset the
  * connection and may destroy that reply on its way; so say that no more comes and read on a little.
  */
-static void begin_linger(struct conn *c)
+void conn_linger(struct conn *c, enum close_reason reason)
 {
+	if (c->tls != NULL)
+		secured_end(c);
 	uv_shutdown_t *request = malloc(sizeof(*request));
 	if (request == NULL || uv_shutdown(request, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
 		free(request);
-		conn_close(c, c->ending_reason);
+		conn_close(c, reason);
 		return;
 	}
 	c->mode = CONN_LINGER;
+	c->ending_reason = reason;
 	conn_set_idle(c, false);
 }
 
@@ -104,6 +120,14 @@ static void on_written(uv_write_t *request, int status)
 }
 
 void conn_write(struct conn *c, struct slice octets)
+{
+	if (c->tls != NULL)
+		secured_write(c, octets);
+	else
+		conn_send(c, octets);
+}
+
+void conn_send(struct conn *c, struct slice octets)
 {
 	uv_stream_t *stream = (uv_stream_t *)&c->tcp;
 	if (c->writes == 0) {
@@ -173,15 +197,18 @@ static uv_buf_t input_room(struct conn *c)
 	return uv_buf_init(c->in + c->in_len, (unsigned)(CONN_INPUT - c->in_len));
 }
 
+uv_buf_t conn_room(struct conn *c)
+{
+	uv_buf_t room = uv_buf_init(NULL, 0);
+	if (c->mode == CONN_FRAMED)
+		room = framed_room(c);
+	return room.len == 0 ? input_room(c) : room;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 {
-	struct conn *c = handle->data;
 	(void)suggested;
-	*room = uv_buf_init(NULL, 0);
-	if (c->mode == CONN_FRAMED)
-		*room = framed_room(c);
-	if (room->len == 0)
-		*room = input_room(c);
+	*room = conn_room(handle->data);
 }
 
 static bool is_input(const struct conn *c, const uv_buf_t *room)
@@ -189,14 +216,14 @@ static bool is_input(const struct conn *c, const uv_buf_t *room)
 	return c->in != NULL && room->base == c->in + c->in_first + c->in_len;
 }
 
-static void take_octets(struct conn *c, size_t n, bool input)
+void conn_received(struct conn *c, size_t n, const uv_buf_t *room)
 {
 	c->worker->stats.bytes_received += n;
 	if (!c->heard || c->idle)
 		conn_set_idle(c, false);
 	c->heard = true;
 	c->heard_ms = uv_now(&c->worker->loop);
-	if (input)
+	if (is_input(c, room))
 		c->in_len += n;
 	else
 		framed_received(c, n);
@@ -210,7 +237,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room)
 		return;
 	}
 	if (n > 0) {
-		take_octets(c, (size_t)n, is_input(c, room));
+		conn_received(c, (size_t)n, room);
 	} else if (n < 0) {
 		c->eof = true;
 		c->read_error = n == UV_EOF ? 0 : (int)n;
@@ -221,7 +248,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room)
 		conn_settle(c);
 }
 
-static bool wants_input(const struct conn *c)
+bool conn_wants_input(const struct conn *c)
 {
 	switch (c->mode) {
 	case CONN_UNFRAMED:
@@ -235,9 +262,12 @@ static bool wants_input(const struct conn *c)
 
 static void update_reading(struct conn *c)
 {
-	bool want = c->mode != CONN_CLOSED && !c->eof && wants_input(c);
+	bool secured = c->tls != NULL;
+	bool want = c->mode != CONN_CLOSED && !c->eof && conn_wants_input(c);
 	if (want && !c->reading)
-		c->reading = uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) == 0;
+		c->reading = uv_read_start((uv_stream_t *)&c->tcp,
+					   secured ? secured_alloc : on_alloc,
+					   secured ? secured_read : on_read) == 0;
 	else if (!want && c->reading && c->mode != CONN_CLOSED) {
 		uv_read_stop((uv_stream_t *)&c->tcp);
 		c->reading = false;
@@ -250,18 +280,24 @@ static void sniff(struct conn *c)
 {
 	if (c->in_len == 0) {
 		if (c->eof)
-			conn_close(c, c->read_error != 0 ? CLOSE_RESET : CLOSE_DONE);
+			conn_close(c, c->read_error != 0 ? conn_broken(c) : CLOSE_DONE);
 		else if (c->draining)
 			conn_close(c, CLOSE_DRAINING);
 		return;
 	}
+	/* Within TLS it would be another session, which is as wrong. */
+	enum step hello = tls_sniff(conn_input(c));
 	enum frame_sniff kind = frame_sniff(conn_input(c));
-	if (kind == SNIFF_MORE && !c->eof) {
+	if ((kind == SNIFF_MORE || hello == STEP_MORE) && !c->eof) {
 		if (c->draining)
 			conn_close(c, CLOSE_DRAINING);
 		return;
 	}
-	if (kind == SNIFF_FRAMED) {
+	if (hello == STEP_OK) {
+		conn_tell_tls(c, c->tls != NULL ? "TLS within TLS"
+						: "TLS on a port without --tls-cert");
+		conn_close(c, CLOSE_TLS);
+	} else if (kind == SNIFF_FRAMED) {
 		framed_begin(c);
 	} else if (c->worker->config->tokens.count > 0) {
 		c->worker->stats.auth_failures++;
@@ -277,7 +313,7 @@ static void end_if_answered(struct conn *c)
 	if (c->mode != CONN_FRAMED || !c->ending || !STAILQ_EMPTY(&c->puts))
 		return;
 	if (!c->eof)
-		begin_linger(c);
+		conn_linger(c, c->ending_reason);
 	else if (c->writes == 0)
 		conn_close(c, c->ending_reason);
 }
@@ -285,7 +321,7 @@ static void end_if_answered(struct conn *c)
 static void settle_framed(struct conn *c)
 {
 	if (c->read_error != 0) {
-		conn_close(c, CLOSE_RESET);
+		conn_close(c, conn_broken(c));
 		return;
 	}
 	framed_settle(c);
@@ -299,7 +335,7 @@ static void settle_linger(struct conn *c)
 		conn_close(c, c->ending_reason);
 }
 
-void conn_settle(struct conn *c)
+static void settle_once(struct conn *c)
 {
 	if (c->mode == CONN_SNIFF)
 		sniff(c);
@@ -309,6 +345,13 @@ void conn_settle(struct conn *c)
 		settle_framed(c);
 	else if (c->mode == CONN_LINGER)
 		settle_linger(c);
+}
+
+void conn_settle(struct conn *c)
+{
+	do
+		settle_once(c);
+	while (c->tls != NULL && conn_wants_input(c) && secured_pull(c));
 	update_reading(c);
 }
 
@@ -334,6 +377,8 @@ static enum close_reason overdue(const struct conn *c, uint64_t now_ms)
 		return CLOSE_DEAF;
 	if (c->mode == CONN_LINGER)
 		return waited >= LINGER_MS ? c->ending_reason : CLOSE_COUNT;
+	if (c->tls != NULL && !tls_is_up(c->tls))
+		return waited >= limits->handshake * 1000 ? CLOSE_HANDSHAKE : CLOSE_COUNT;
 	if (!c->heard)
 		return waited >= limits->first_byte * 1000 ? CLOSE_FIRST_BYTE : CLOSE_COUNT;
 	if (c->idle)
@@ -451,6 +496,8 @@ struct conn *conn_accept(struct server *server, uv_stream_t *listener)
 	}
 	log_debug("peer", "connection accepted peer=%s", c->peer);
 	conn_set_idle(c, false);
+	if (c->config->tls_listener != NULL && !secured_begin(c))
+		conn_close(c, CLOSE_MEMORY);
 	conn_settle(c);
 	return c;
 }

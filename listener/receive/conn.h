@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/stats.h"
+#include "base/tls.h"
 #include "config.h"
 #include "receive/frame.h"
 #include "worker.h"
@@ -23,6 +24,9 @@
  *   settle    look at everything that may have changed, then read, wait or close
  *   pause     our side is the reason that nothing moves: the peer's clock stands still
  *   ending    a reason is known, and the connection closes once all PUTs are answered
+ *
+ * With TLS what is read from the socket goes through a session first (secured.c); everything above
+ * sees plaintext, and the input is plaintext too.
  *
  * Lives until its handle's close callback; conn_close may be called at any time before, once or
  * more. Everything belongs to the worker's thread.
@@ -43,13 +47,14 @@ struct conn {
 	uint64_t network;	     /* the same for limits: address_network */
 	struct household *household; /* where the connection is counted */
 	enum conn_mode mode;
+	struct tls_session *tls; /* NULL: octets come and go as they are */
 
 	char *in; /* CONN_INPUT octets, only while there are some */
 	size_t in_first;
 	size_t in_len;
 	bool reading;
 	bool eof;
-	int read_error; /* why eof came, 0 for a proper end */
+	int read_error; /* why eof came, 0 for a proper end; UV_EPROTO when TLS says otherwise */
 
 	bool heard;	   /* anything at all */
 	uint64_t heard_ms; /* when last */
@@ -81,7 +86,7 @@ struct conn {
 enum { CONN_INPUT = 64 * 1024 };
 
 /* Reasons that are told once per peer, beside the faults and those of the pipeline. */
-enum { ONCE_REFUSED = 1000, ONCE_CROWDED, ONCE_COMMAND, ONCE_CLOSED };
+enum { ONCE_REFUSED = 1000, ONCE_CROWDED, ONCE_COMMAND, ONCE_TLS, ONCE_CLOSED };
 
 /* ---- conn.c ---------------------------------------------------------------------------------- */
 
@@ -110,6 +115,36 @@ void conn_write(struct conn *c, struct slice octets);
 void conn_renew_config(struct conn *c);
 /* Begins the clock of a payload or a silence anew. */
 void conn_set_idle(struct conn *c, bool idle);
+/* Says once per peer what is wrong with its TLS. */
+void conn_tell_tls(struct conn *c, const char *why);
+
+/* Why a connection closes whose read_error is not 0. */
+static inline enum close_reason conn_broken(const struct conn *c)
+{
+	return c->read_error == UV_EPROTO ? CLOSE_TLS : CLOSE_RESET;
+}
+
+/* Where the next octets of a payload or command go; an empty buffer without memory. */
+uv_buf_t conn_room(struct conn *c);
+/* n octets have come into that room. */
+void conn_received(struct conn *c, size_t n, const uv_buf_t *room);
+bool conn_wants_input(const struct conn *c);
+/* Sends octets to the socket as they are. */
+void conn_send(struct conn *c, struct slice octets);
+/* Says that no more comes and waits a little for the peer's end, then closes. */
+void conn_linger(struct conn *c, enum close_reason reason);
+
+/* ---- secured.c ------------------------------------------------------------------------------- */
+
+/* Begins a session. False without memory. */
+MUST_CHECK bool secured_begin(struct conn *c);
+void secured_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room);
+void secured_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room);
+/* Takes plaintext out of what was read before; whether something came of it. */
+bool secured_pull(struct conn *c);
+void secured_write(struct conn *c, struct slice octets);
+/* Tells the peer that no more comes, when that can be done at once. */
+void secured_end(struct conn *c);
 
 /* ---- unframed.c ------------------------------------------------------------------------------ */
 

@@ -35,6 +35,7 @@ struct server {
 	struct penalties penalties;
 	bool draining;
 	uv_timer_t tick;
+	char arrived[CONN_INPUT]; /* ciphertext between two callbacks, of whichever peer */
 	void (*on_drained)(struct server *s);
 	void *data; /* the owner's */
 };

@@ -26,7 +26,7 @@ static void end_damaged(struct conn *c, const struct fault *fault)
 {
 	bool cut = fault->code == FAULT_JSON_CUT || fault->code == FAULT_GZIP_CUT;
 	conn_close(c, fault->code == FAULT_MEMORY ? CLOSE_MEMORY
-		      : c->read_error != 0	  ? CLOSE_RESET
+		      : c->read_error != 0	  ? conn_broken(c)
 		      : cut			  ? CLOSE_CUT
 						  : CLOSE_PAYLOAD);
 }
@@ -93,7 +93,7 @@ static bool is_finished(const struct conn *c)
 void unframed_settle(struct conn *c)
 {
 	if (is_finished(c))
-		conn_close(c, c->read_error != 0 ? CLOSE_RESET : CLOSE_DONE);
+		conn_close(c, c->read_error != 0 ? conn_broken(c) : CLOSE_DONE);
 	else if (c->in_len > 0 || c->eof)
 		worker_schedule(c->worker, &c->turn);
 	else if (c->draining && c->idle)
