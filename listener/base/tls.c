@@ -112,17 +112,27 @@ static bool attach(struct tls_session *s)
 /* The first error of a call, which is the one nearest to the cause. */
 static const char *error_text(void)
 {
+	static const struct {
+		int library;
+		int reason;
+		const char *text;
+	} plain[] = {
+		{ ERR_LIB_PEM, PEM_R_NO_START_LINE, "no certificate in it (PEM)" },
+		{ ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND, "no certificate in it (PEM)" },
+		{ ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "no private key in it (PEM)" },
+		{ ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "not the key of the certificate" },
+		{ ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH, "not the key of the certificate" },
+		{ ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "it has a passphrase" },
+		{ ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED, "it has a passphrase" },
+	};
 	unsigned long error = ERR_peek_error();
 	const char *text = ERR_reason_error_string(error);
 	if (ERR_SYSTEM_ERROR(error))
 		return strerror(ERR_GET_REASON(error));
-	if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE)
-		return "nothing in it of the kind that is expected (PEM)";
-	if (ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_BAD_PASSWORD_READ)
-		return "it is encrypted";
-	if (ERR_GET_LIB(error) == ERR_LIB_X509 &&
-	    ERR_GET_REASON(error) == X509_R_KEY_VALUES_MISMATCH)
-		return "it is not the key of the certificate";
+	for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
+		if (ERR_GET_LIB(error) == plain[i].library &&
+		    ERR_GET_REASON(error) == plain[i].reason)
+			return plain[i].text;
 	return text == NULL ? "it cannot be used" : text;
 }
 

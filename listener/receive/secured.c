@@ -5,6 +5,9 @@
  * What is left when there is none is the session's until conn_settle() finds room again; until then
  * nothing is read, so there is never more of it than one read.
  */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include "receive/conn.h"
 #include "receive/server.h"
 
@@ -84,13 +87,27 @@ static void end_input(struct conn *c, int error)
 				  : "the peer left during the handshake");
 }
 
+/*
+ * In TLS 1.3 the client's last word has no answer. One that holds back its payload until that word
+ * is acknowledged (RFC 896) would wait for a delayed acknowledgement, 40 ms of nothing.
+ */
+static void acknowledge(struct conn *c)
+{
+	const int now = 1;
+	uv_os_fd_t fd;
+	if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &now, sizeof(now));
+}
+
 static enum step shake_hands(struct conn *c)
 {
 	if (tls_is_up(c->tls))
 		return STEP_OK;
 	enum step step = tls_handshake(c->tls);
-	if (step == STEP_OK)
+	if (step == STEP_OK) {
+		acknowledge(c);
 		conn_set_idle(c, false);
+	}
 	return step;
 }
 

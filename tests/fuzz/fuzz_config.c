@@ -23,6 +23,27 @@ bool __wrap_tokens_load(struct tokens *t, const char *file, const char **why)
 	return __real_tokens_load(t, path, why);
 }
 
+/* The same of tls_context_load; the system's trust is left alone, as it is large. */
+bool __real_tls_context_load(struct tls_context **context, enum tls_role role,
+			     const struct tls_files *files, struct tls_mistake *mistake);
+bool __wrap_tls_context_load(struct tls_context **context, enum tls_role role,
+			     const struct tls_files *files, struct tls_mistake *mistake);
+
+bool __wrap_tls_context_load(struct tls_context **context, enum tls_role role,
+			     const struct tls_files *files, struct tls_mistake *mistake)
+{
+	const struct tls_files own = {
+		.cert = files->cert == NULL ? NULL : path,
+		.key = files->key == NULL ? NULL : path,
+		.ca = files->ca == NULL ? NULL : path,
+	};
+	CHECK((own.cert == NULL) == (own.key == NULL));
+	CHECK(role == TLS_CLIENT || own.cert != NULL);
+	if (own.cert == NULL && own.ca == NULL)
+		return true;
+	return __real_tls_context_load(context, role, &own, mistake);
+}
+
 static void check(const struct config *c)
 {
 	CHECK(c->task == TASK_CHECK && !c->read && c->files == 0);

@@ -11,10 +11,8 @@
 #define NO_SUCH	 "no such destination"
 
 static const char *const kinds[] = {
-	[DESTINATION_STDOUT] = "stdout",
-	[DESTINATION_FILE] = "file",
-	[DESTINATION_TCP] = "tcp",
-	[DESTINATION_UDP] = "udp",
+	[DESTINATION_STDOUT] = "stdout", [DESTINATION_FILE] = "file", [DESTINATION_TCP] = "tcp",
+	[DESTINATION_TLS] = "tls",	 [DESTINATION_UDP] = "udp",
 };
 
 /* kind, host or path, and port; or how the reason begins. */
@@ -48,6 +46,8 @@ static const struct {
 
 	/* ports */
 	{ "tcp://h:1", "tcp h 1" },
+	{ "tls://[2001:db8::1]:4740", "tls 2001:db8::1 4740" },
+	{ "tls://h", NOT_HOST },
 	{ "tcp://h:00080", "tcp h 00080" },
 	{ "tcp://h:0", NOT_HOST },
 	{ "tcp://h:00000", NOT_HOST },
@@ -114,7 +114,8 @@ static void test_rows(void **state)
 				       d.path == NULL ? "" : " ", d.path == NULL ? "" : d.path,
 				       *d.port == '\0' ? "" : " ", d.port);
 			assert_int_equal(destination_is_network(&d),
-					 d.kind == DESTINATION_TCP || d.kind == DESTINATION_UDP);
+					 d.kind != DESTINATION_STDOUT &&
+						 d.kind != DESTINATION_FILE);
 		} else {
 			(void)snprintf(says, sizeof(says), "%.*s", (int)strlen(rows[i].says), why);
 		}

@@ -71,10 +71,8 @@ static void add_format(struct buf *to, const char *what, const struct format *f)
 static void describe_output(const struct output_config *o, struct buf *to)
 {
 	const char *const kinds[] = {
-		[DESTINATION_STDOUT] = "-",
-		[DESTINATION_FILE] = "",
-		[DESTINATION_TCP] = "tcp ",
-		[DESTINATION_UDP] = "udp ",
+		[DESTINATION_STDOUT] = "-", [DESTINATION_FILE] = "",	[DESTINATION_TCP] = "tcp ",
+		[DESTINATION_TLS] = "tls ", [DESTINATION_UDP] = "udp ",
 	};
 	const struct destination *d = &o->destination;
 	if (o->encoder.class == &encoder_ftsq && d->kind == DESTINATION_STDOUT)
@@ -146,6 +144,8 @@ static const struct {
 	{ "-o ipfix:udp://collector.example:4739", "output=ipfix>udp collector.example 4739" },
 	{ "-o ipfix:tcp://[2001:db8::1]:1 -o csv:tcp://10.0.0.1:65535",
 	  "output=ipfix>tcp 2001:db8::1 1 output=csv>tcp 10.0.0.1 65535" },
+	{ "--handshake-timeout 3", "handshake-timeout=3" },
+	{ "-o csv:tls://a:1 -o csv:tcp://a:1", "output=csv>tls a 1 output=csv>tcp a 1" },
 	{ "-o ipfix:udp://a:1 -o ipfix:udp://a:2 -o ipfix:tcp://a:1",
 	  "output=ipfix>udp a 1 output=ipfix>udp a 2 output=ipfix>tcp a 1" },
 	{ "--packet-addresses --aws-elements 4294967295", "packet-addresses aws=4294967295" },
@@ -236,7 +236,17 @@ static const char *const bad[] = {
 	"-o csv:a -o json:a",
 	"-o ftsq:- -o csv",
 	"-o ftsq:udp://a:1",
-	"-o csv:tls://a:1",
+	"-o csv:ssl://a:1",
+	"-o ipfix:tls://a",
+	"-o ipfix:tls://a:1 --tls-ca /nonexistent",
+	"-o ipfix:tls://a:1 --tls-output-cert /nonexistent",
+	"-o ipfix:tls://a:1 --tls-output-key /nonexistent",
+	"-o ipfix:tls://a:1 --tls-output-cert /dev/null --tls-output-key /dev/null",
+	"--tls-cert /dev/null",
+	"--tls-key /dev/null",
+	"--tls-client-ca /dev/null",
+	"--tls-cert /dev/null --tls-key /dev/null",
+	"--handshake-timeout 0",
 	"-o ipfix:tcp://a",
 	"-o ipfix:tcp://a:0",
 	"-o ipfix:tcp://a:65536",
