@@ -20,6 +20,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -271,13 +272,15 @@ class TcpCollector:
     """
     Keeps each session's octets in a file of its own. A process, so that it can be killed (the
     kernel resets the sessions) or paused (their windows fill) as a whole. What was read is on disk
-    at once.
+    at once. tls: paths of certificate and key, and of the authority of the client's certificate if
+    one is demanded; it is what was within TLS that is kept then.
     """
 
-    def __init__(self, folder, port=0):
+    def __init__(self, folder, port=0, tls=()):
         self.folder = str(folder)
         os.makedirs(self.folder, exist_ok=True)
         self.port = port
+        self.tls = [str(path) for path in tls]
         self.process = None
 
     def __enter__(self):
@@ -295,8 +298,8 @@ class TcpCollector:
             listener.listen(64)
             self.port = listener.getsockname()[1]
             self.process = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), self.folder, str(listener.fileno())],
-                stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()])
+                [sys.executable, os.path.abspath(__file__), self.folder, str(listener.fileno()),
+                 *self.tls], stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()])
 
     def kill(self):
         """What it has not read is lost, and the kernel resets the sessions."""
@@ -338,39 +341,55 @@ class TcpCollector:
         return harness.wait_for(f"session {count} with {octets} octets", there)
 
 
-def _collect(folder, descriptor):
+def _collect(folder, descriptor, *tls):
     """The process of a TcpCollector, until SIGTERM and the end of what was accepted."""
-    opened = []
+    opened = {}
+    context = _server_context(*tls) if tls else None
 
     def on_term(*_):
-        for session in opened:
+        for session in list(opened.values()):
             try:
-                session.shutdown(socket.SHUT_RDWR)  # keep() reads what is left, and ends
+                # keep() reads what is left, and ends; SSLSocket's own would read it undecrypted.
+                socket.socket.shutdown(session, socket.SHUT_RDWR)
             except OSError:
                 pass  # has ended
         sys.exit(0)
 
     def keep(session, path):
+        # A kill resets the session also when all was read; a proper end does not.
+        session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if context:
+            try:
+                session = opened[path] = context.wrap_socket(session, server_side=True)
+            except OSError:
+                return  # the client has told why
         with session, open(path, "wb", buffering=0) as file:
-            # A kill resets the session also when all was read; a proper end does not.
-            session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             try:
                 while octets := session.recv(65536):
                     file.write(octets)
                 session.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
-            except ConnectionResetError:
-                pass
+            except OSError:
+                pass  # a reset, with or without TLS
 
     signal.signal(signal.SIGTERM, on_term)
     listener = socket.socket(fileno=descriptor)
     count = sum(name.startswith("session-") for name in os.listdir(folder))
     while True:
         session, _ = listener.accept()
-        opened.append(session)
         path = os.path.join(folder, f"session-{count}")
+        opened[path] = session
         with open(path, "wb"):
             count += 1  # here, so that sessions() sees them in order and without a hole
         threading.Thread(target=keep, args=(session, path)).start()
+
+
+def _server_context(cert, key, client_ca=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    if client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
+    return context
 
 
 # ---- messages ----
@@ -531,4 +550,4 @@ def tshark_problems(path, decode_as=AS_IPFIX):
 
 
 if __name__ == "__main__":
-    _collect(sys.argv[1], int(sys.argv[2]))
+    _collect(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -6,6 +6,7 @@ import resource
 import pytest
 
 import harness
+import secure
 
 
 def pytest_addoption(parser):
@@ -64,3 +65,18 @@ def served(start):
     """A daemon without options: ftsq lines to standard output."""
     with start() as daemon:
         yield daemon
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    return secure.Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def secured(tmp_path, certificates):
+    """secured(option..., name="server", client_ca=None): as start, but speaking TLS."""
+
+    def make(*options, **how):
+        return secure.Daemon(tmp_path, certificates, *options, **how)
+
+    return make

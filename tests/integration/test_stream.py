@@ -43,19 +43,20 @@ class Collector(collectors.TcpCollector):
 
 @pytest.fixture
 def collect(tmp_path):
-    """collect(): a Collector, which lives as long as the test."""
+    """collect(tls=()): a Collector, which lives as long as the test."""
     with contextlib.ExitStack() as stack:
         made = []
 
-        def make():
-            made.append(Collector(tmp_path / f"collector-{len(made)}"))
+        def make(tls=()):
+            made.append(Collector(tmp_path / f"collector-{len(made)}", tls=tls))
             return stack.enter_context(made[-1])
 
         yield make
 
 
 def to(collector, fmt="ipfix"):
-    return "-o", f"{fmt}:tcp://127.0.0.1:{collector.port}"
+    scheme = "tls" if collector.tls else "tcp"
+    return "-o", f"{fmt}:{scheme}://127.0.0.1:{collector.port}"
 
 
 def received(collector, fmt="ipfix"):
@@ -202,7 +203,7 @@ def check_kills(daemon_stats, output, collector, fmt, sent, kills, unseen):
     return twice
 
 
-def run_kills(start, collect, kills):
+def run_kills(start, collect, kills, *options):
     """
     An IPFIX and a csv collector are each killed so often, and started anew, under load and at any
     moment: within a session, before it was accepted, with octets that their kernels have and they
@@ -211,7 +212,7 @@ def run_kills(start, collect, kills):
     rng = random.Random(4739)
     ipfix, text = collect(), collect()
     unseen = {ipfix: 0, text: 0}
-    with start(*to(ipfix), *to(text, "csv"), "--reconnect-max", "1") as daemon:
+    with start(*to(ipfix), *to(text, "csv"), "--reconnect-max", "1", *options) as daemon:
         load = Load(daemon, records=1000, ahead=8, pause=0.02)
         for kill in range(kills):
             wait_connected(daemon, 2 * kill + 2)
