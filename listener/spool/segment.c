@@ -18,7 +18,8 @@
 
 enum {
 	WINDOW = 64 * 1024,		 /* searched at a time */
-	SEARCH_MOST = 512 * 1024 * 1024, /* octets that a search may read and digest in all */
+	SEARCH_MOST = 512 * 1024 * 1024, /* octets that a search may digest in all */
+	CLAIM_COST = 2048, /* octets that it could digest while it finds the next claim */
 };
 
 void segment_name(uint64_t number, const char *suffix, char name[SEGMENT_NAME])
@@ -150,27 +151,45 @@ static enum found read_frame(struct segment_reader *r, uint64_t offset, uint64_t
 
 /* ---- beyond damage --------------------------------------------------------------------------- */
 
-/* The next offset from which a frame may go on; end when there is none. Or a negative errno. */
-static int find_command(int fd, uint64_t *offset, uint64_t end)
+/* Where in the window a whole command line stands that tells of a payload; len when nowhere. */
+static size_t find_command(struct slice window, uint64_t longest)
 {
 	static const char word[] = "PUT ";
 	enum { WORD = sizeof(word) - 1 };
+	size_t at = 0;
+	const char *found;
+	while ((found = memmem(window.data + at, window.len - at, word, WORD)) != NULL) {
+		struct header h;
+		at = (size_t)(found - window.data);
+		size_t left = window.len - at;
+		struct slice line = slice_of(found, left < FRAME_LINE ? left : FRAME_LINE);
+		if (parse_header(line, false, longest, &h) == FOUND)
+			return at;
+		at++;
+	}
+	return window.len;
+}
+
+/* The next offset from which a frame may go on; end when there is none. Or a negative errno. */
+static int find_claim(const struct segment_reader *r, uint64_t *offset, uint64_t end)
+{
 	char window[WINDOW];
-	while (*offset + WORD <= end) {
+	while (*offset < end) {
 		uint64_t left = end - *offset;
-		ssize_t got = read_at(fd, *offset, window, left < WINDOW ? (size_t)left : WINDOW);
+		ssize_t got = read_at(r->fd, *offset, window,
+				      left < WINDOW ? (size_t)left : WINDOW);
 		if (got < 0)
 			return (int)got;
-		const char *at = memmem(window, (size_t)got, word, WORD);
-		if (at != NULL) {
-			*offset += (uint64_t)(at - window);
+		size_t len = (size_t)got;
+		size_t at = find_command(slice_of(window, len), r->longest);
+		if (at < len) {
+			*offset += at;
 			return 0;
 		}
-		if (got < WORD)
-			break;
-		*offset += (uint64_t)got - WORD + 1;
+		/* A line that the window cuts is whole in the next one. */
+		bool more = len == WINDOW && left > WINDOW;
+		*offset = more ? *offset + WINDOW - SEGMENT_HEADER : end;
 	}
-	*offset = end;
 	return 0;
 }
 
@@ -183,7 +202,7 @@ static enum found search(struct segment_reader *r, uint64_t offset, uint64_t end
 	uint64_t budget = SEARCH_MOST;
 	uint64_t at = offset + 1;
 	while (budget > 0) {
-		r->error = find_command(r->fd, &at, end);
+		r->error = find_claim(r, &at, end);
 		if (r->error != 0)
 			return FOUND_ERROR;
 		if (at == end)
@@ -191,7 +210,7 @@ static enum found search(struct segment_reader *r, uint64_t offset, uint64_t end
 		enum found found = read_frame(r, at, end, p);
 		if (found == FOUND || found == FOUND_ERROR)
 			return found;
-		uint64_t cost = WINDOW + p->len;
+		uint64_t cost = CLAIM_COST + p->len;
 		budget = cost < budget ? budget - cost : 0;
 		at++;
 	}

@@ -27,13 +27,13 @@ static inline int place_compare(struct place a, struct place b)
 	return a.offset < b.offset ? -1 : a.offset > b.offset;
 }
 
-enum { SEGMENT_NAME = 32, SEGMENT_HEADER = 4 + DIGEST_TEXT + 1 + 20 + 1 };
+enum { SEGMENT_NAME = 32, SEGMENT_HEADER = 4 + DIGEST_TEXT + 1 + 20 + 1 + 1 };
 
 void segment_name(uint64_t number, const char *suffix, char name[SEGMENT_NAME]);
 /* The number of a segment's file name, 0 for another file's. */
 uint64_t segment_number(const char *name);
 
-/* Writes a frame's command line; returns its octets. */
+/* Writes a frame's command line and a NUL; returns the line's octets. */
 size_t segment_header(const struct digest *digest, uint64_t length, char line[SEGMENT_HEADER]);
 
 /* A payload read back. Owns data. */

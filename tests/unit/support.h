@@ -212,4 +212,11 @@ static inline size_t dice_below(struct dice *d, size_t n)
 	return (size_t)((d->state * 2685821657736338717u) >> 33) % n;
 }
 
+/* How many random sequences a model check runs: MODEL_SEQUENCES, or so many. */
+static inline uint64_t model_sequences(uint64_t standard)
+{
+	const char *asked = getenv("MODEL_SEQUENCES");
+	return asked == NULL ? standard : strtoull(asked, NULL, 10);
+}
+
 #endif
