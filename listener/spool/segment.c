@@ -27,7 +27,7 @@ void segment_name(uint64_t number, const char *suffix, char name[SEGMENT_NAME])
 	(void)snprintf(name, SEGMENT_NAME, "%016" PRIx64 "%s", number, suffix);
 }
 
-uint64_t segment_number(const char *name)
+uint64_t segment_number(const char *name, const char *suffix)
 {
 	uint64_t number = 0;
 	for (size_t i = 0; i < 16; i++) {
@@ -37,7 +37,7 @@ uint64_t segment_number(const char *name)
 		unsigned digit = (unsigned)(name[i] - (decimal ? '0' : 'a' - 10));
 		number = number << 4 | digit;
 	}
-	return strcmp(name + 16, ".put") == 0 ? number : 0;
+	return strcmp(name + 16, suffix) == 0 ? number : 0;
 }
 
 size_t segment_header(const struct digest *digest, uint64_t length, char line[SEGMENT_HEADER])

@@ -30,8 +30,8 @@ static inline int place_compare(struct place a, struct place b)
 enum { SEGMENT_NAME = 32, SEGMENT_HEADER = 4 + DIGEST_TEXT + 1 + 20 + 1 + 1 };
 
 void segment_name(uint64_t number, const char *suffix, char name[SEGMENT_NAME]);
-/* The number of a segment's file name, 0 for another file's. */
-uint64_t segment_number(const char *name);
+/* The number in a file name with this suffix, 0 for another file's. */
+uint64_t segment_number(const char *name, const char *suffix);
 
 /* Writes a frame's command line and a NUL; returns the line's octets. */
 size_t segment_header(const struct digest *digest, uint64_t length, char line[SEGMENT_HEADER]);

@@ -25,7 +25,7 @@
 
 enum {
 	SEEN_RECORD = DIGEST_SIZE + 8 + 8, /* digest, seconds and flows, little-endian */
-	SEEN_HOURS = 24,		   /* files older than that are not looked at */
+	SEEN_HOURS = 24,		   /* files of hours before these are not looked at */
 	HOUR = 3600,
 	KEEP_MOST = 16, /* that wait for the thread */
 	POSITION_TEXT = 64,
@@ -59,6 +59,7 @@ struct store {
 	bool spoilt; /* part of a frame could not be cut off */
 	uint64_t synced;
 	uint64_t written;
+	uint64_t good; /* octets of frames that did not fail */
 	struct place noted;
 	int position_fd;
 	int seen_fd;
@@ -85,10 +86,15 @@ static uint64_t frame_octets(const struct append *a)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
+/* What is left of frames that failed is counted from here on, since the file is removed as it is. */
 static void end_segment(struct store *s)
 {
-	if (s->fd >= 0)
-		close(s->fd);
+	struct stat st;
+	if (s->fd < 0)
+		return;
+	if (fstat(s->fd, &st) == 0)
+		atomic_fetch_add(&s->octets, (uint64_t)st.st_size - s->good);
+	close(s->fd);
 	s->fd = -1;
 }
 
@@ -99,17 +105,19 @@ static int begin_segment(struct store *s)
 	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	/* Used up, even if it should not be possible to begin it, nor to remove it. */
+	s->segment++;
 	if (fsync(s->dir) != 0) {
 		int error = -errno;
 		close(fd);
 		(void)unlinkat(s->dir, name, 0);
 		return error;
 	}
-	s->segment++;
 	s->fd = fd;
 	s->spoilt = false;
 	s->synced = 0;
 	s->written = 0;
+	s->good = 0;
 	return 0;
 }
 
@@ -216,6 +224,16 @@ static void close_seen(struct store *s)
 	s->seen_fd = -1;
 }
 
+/* Hours may have gone by without a payload, so one file's time was over at any of the last. */
+static void forget_seen(struct store *s, int64_t hour)
+{
+	for (int64_t old = hour - 2 * SEEN_HOURS; old < hour - SEEN_HOURS; old++) {
+		char name[SEGMENT_NAME];
+		seen_name(old, name);
+		(void)unlinkat(s->dir, name, 0);
+	}
+}
+
 /* Opens the hour's file, without the part of a record that a crash may have left at its end. */
 static bool open_seen(struct store *s, int64_t hour)
 {
@@ -230,8 +248,7 @@ static bool open_seen(struct store *s, int64_t hour)
 	bool whole = fstat(s->seen_fd, &st) == 0 && st.st_size % SEEN_RECORD == 0;
 	if (!whole && ftruncate(s->seen_fd, st.st_size - st.st_size % SEEN_RECORD) != 0)
 		close_seen(s);
-	seen_name(hour - SEEN_HOURS, name);
-	(void)unlinkat(s->dir, name, 0);
+	forget_seen(s, hour);
 	return s->seen_fd >= 0;
 }
 
@@ -303,10 +320,12 @@ static void sync_group(struct store *s, struct append *first, const struct appen
 	for (struct append *a = first; a != end; a = TAILQ_NEXT(a, link)) {
 		if (a->error == 0)
 			a->error = error;
-		if (a->error == 0)
-			write_seen(s, a);
-		else
+		if (a->error != 0) {
 			atomic_fetch_sub(&s->octets, frame_octets(a));
+			continue;
+		}
+		s->good += frame_octets(a);
+		write_seen(s, a);
 	}
 	if (error == 0)
 		return;
@@ -348,25 +367,36 @@ static void remove_segment(struct store *s, uint64_t number)
 			 strerror(errno));
 }
 
+static void remove_before(struct store *s, uint64_t number)
+{
+	while (s->oldest < number)
+		remove_segment(s, s->oldest++);
+}
+
 /*
  * In place: a crash of the process leaves the old text or the new one. A crash of the machine may
  * leave an older one: then more is delivered twice.
  */
-static void note_position(struct store *s, struct place to)
+static int write_position(struct store *s, struct place to)
 {
 	char text[POSITION_TEXT];
-	if (place_compare(to, s->noted) == 0)
-		return;
 	int len = snprintf(text, sizeof(text), "%016" PRIx64 " %020" PRIu64 "\n", to.segment,
 			   to.offset);
-	(void)!pwrite(s->position_fd, text, (size_t)len, 0);
+	ssize_t n = pwrite(s->position_fd, text, (size_t)len, 0);
+	return n == len ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+static void note_position(struct store *s, struct place to)
+{
+	if (place_compare(to, s->noted) == 0)
+		return;
+	(void)!write_position(s, to);
 	s->noted = to;
 	if (s->oldest >= to.segment)
 		return;
 	/* The digests of what goes are known from the segment until it goes, from here on not. */
 	sync_seen(s);
-	while (s->oldest < to.segment)
-		remove_segment(s, s->oldest++);
+	remove_before(s, to.segment);
 }
 
 static void keep_segment(struct store *s, uint64_t number)
@@ -382,8 +412,7 @@ static void keep_segment(struct store *s, uint64_t number)
 static void remove_everything(struct store *s)
 {
 	end_segment(s);
-	while (s->oldest <= s->segment)
-		remove_segment(s, s->oldest++);
+	remove_before(s, s->segment + 1);
 	(void)unlinkat(s->dir, "position", 0);
 }
 
@@ -528,8 +557,28 @@ static struct place read_position(const struct store *s)
 	return whole ? p : (struct place){ 0, 0 };
 }
 
-/* Which segments there are, and how large all of them. */
-static int look_around(struct store *s, uint64_t *first, uint64_t *last)
+/* What is there. */
+struct view {
+	uint64_t first; /* segments; 0 for none */
+	uint64_t last;
+	uint64_t used; /* the highest number, of those that are kept too */
+};
+
+static void look_at(struct store *s, const char *name, struct view *view)
+{
+	struct stat st;
+	uint64_t number = segment_number(name, ".put");
+	uint64_t kept = segment_number(name, ".kept");
+	view->used = kept > view->used ? kept : view->used;
+	if (number == 0 || fstatat(s->dir, name, &st, 0) != 0)
+		return;
+	atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
+	view->first = view->first == 0 || number < view->first ? number : view->first;
+	view->last = number > view->last ? number : view->last;
+	view->used = number > view->used ? number : view->used;
+}
+
+static int look_around(struct store *s, struct view *view)
 {
 	int copy = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -542,16 +591,10 @@ static int look_around(struct store *s, uint64_t *first, uint64_t *last)
 	int64_t oldest_hour = time(NULL) / HOUR - SEEN_HOURS;
 	const struct dirent *entry;
 	while ((entry = readdir(dir)) != NULL) {
-		struct stat st;
-		uint64_t number = segment_number(entry->d_name);
 		int64_t hour = seen_file_hour(entry->d_name);
 		if (hour >= 0 && hour < oldest_hour)
 			(void)unlinkat(s->dir, entry->d_name, 0);
-		if (number == 0 || fstatat(s->dir, entry->d_name, &st, 0) != 0)
-			continue;
-		atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
-		*first = *first == 0 || number < *first ? number : *first;
-		*last = number > *last ? number : *last;
+		look_at(s, entry->d_name, view);
 	}
 	closedir(dir);
 	return 0;
@@ -571,27 +614,37 @@ static int open_folder(struct store *s, const char *path)
 	return s->position_fd < 0 ? -errno : 0;
 }
 
-/* Where delivery goes on, after segments are gone that lie before it. */
+/*
+ * Where delivery goes on, after segments are gone that lie before it. A position outside of what is
+ * there tells nothing, except that all of it is delivered: better twice than never. It does not stay,
+ * or it would tell of segments to come that they are.
+ */
 static int find_state(struct store *s, struct store_state *state)
 {
-	uint64_t first = 0;
-	uint64_t last = 0;
-	int error = look_around(s, &first, &last);
+	struct view view = { .first = 0 };
+	int error = look_around(s, &view);
 	if (error != 0)
 		return error;
-	struct place delivered = read_position(s);
-	s->oldest = first == 0 ? last + 1 : first;
-	/* A position outside of what is there tells nothing: better twice than never. */
-	if (delivered.segment < s->oldest || delivered.segment > last)
-		delivered = (struct place){ s->oldest, 0 };
-	while (s->oldest < delivered.segment)
-		remove_segment(s, s->oldest++);
-	s->segment = last;
-	s->delivered = delivered;
+	struct place noted = read_position(s);
+	struct place end = { view.used + 1, 0 };
+	struct place oldest = { view.first == 0 ? end.segment : view.first, 0 };
+	bool all = view.first != 0 && place_compare(noted, (struct place){ view.last + 1, 0 }) == 0;
+	bool within = noted.segment >= oldest.segment && noted.segment <= view.last;
+	struct place delivered = all ? end : within ? noted : oldest;
+	s->oldest = oldest.segment;
+	s->segment = view.used;
 	s->noted = delivered;
+	s->delivered = delivered;
 	state->delivered = delivered;
-	state->end = (struct place){ last + 1, 0 };
-	return 0;
+	state->end = end;
+	if (noted.segment == 0)
+		(void)!ftruncate(s->position_fd, 0);
+	else if (place_compare(noted, delivered) != 0)
+		error = write_position(s, delivered);
+	if (error == 0 && fdatasync(s->position_fd) != 0)
+		error = -errno;
+	remove_before(s, delivered.segment);
+	return error;
 }
 
 static void close_files(struct store *s)

@@ -166,14 +166,15 @@ static void test_names(void **state)
 		{ "", 0 },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		if (segment_number(rows[i].name) != rows[i].number)
+		if (segment_number(rows[i].name, ".put") != rows[i].number)
 			fail_msg("%s", rows[i].name);
 	char name[SEGMENT_NAME];
 	segment_name(0xabc, ".put", name);
 	assert_string_equal(name, "0000000000000abc.put");
-	assert_int_equal(segment_number(name), 0xabc);
+	assert_int_equal(segment_number(name, ".put"), 0xabc);
 	segment_name(1, ".kept", name);
 	assert_string_equal(name, "0000000000000001.kept");
+	assert_int_equal(segment_number(name, ".kept"), 1);
 }
 
 static void test_header(void **state)
