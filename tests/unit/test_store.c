@@ -74,10 +74,10 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&rig, 0, sizeof(rig));
-	disk_reset();
 	rig.saved_stderr = stderr_redirect("/dev/null");
 	temp_folder(rig.folder);
 	start();
+	disk_reset();
 	return 0;
 }
 
