@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "base/number.h"
+
 bool option_wrong(char why[WHY_ROOM], const char *format, ...)
 {
 	va_list args;
@@ -27,18 +29,6 @@ static bool set_text(char **to, const char *value, char why[WHY_ROOM])
 	return *to != NULL || option_wrong(why, "out of memory");
 }
 
-static bool parse_number(struct slice text, uint64_t most, uint64_t *n)
-{
-	*n = 0;
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned digit = (unsigned)(unsigned char)text.data[i] - '0';
-		if (digit > 9 || *n > (most - digit) / 10)
-			return false;
-		*n = *n * 10 + digit;
-	}
-	return text.len > 0;
-}
-
 /* ---- addresses ------------------------------------------------------------------------------- */
 
 /* ADDR:PORT, [ADDR]:PORT or :PORT, which is [::]:PORT. */
@@ -46,7 +36,7 @@ static bool split_address(struct listen_address *a, const char *value)
 {
 	const char *colon = strrchr(value, ':');
 	uint64_t port;
-	if (colon == NULL || !parse_number(slice_text(colon + 1), UINT16_MAX, &port))
+	if (colon == NULL || !number_parse(slice_text(colon + 1), UINT16_MAX, &port))
 		return false;
 	struct slice host = slice_of(value, (size_t)(colon - value));
 	bool bracketed = host.len >= 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
@@ -114,7 +104,7 @@ static bool set_exporter(struct config *c, const char *value, char why[WHY_ROOM]
 bool option_domain(uint32_t *domain, const char *value, char why[WHY_ROOM])
 {
 	uint64_t n;
-	if (!parse_number(slice_text(value), UINT32_MAX, &n) || n == 0)
+	if (!number_parse(slice_text(value), UINT32_MAX, &n) || n == 0)
 		return option_wrong(why, "not a number from 1 to 4294967295");
 	*domain = (uint32_t)n;
 	return true;
@@ -129,7 +119,7 @@ static bool set_aws_elements(struct config *c, const char *value, char why[WHY_R
 {
 	enum { REVERSE = 29305 }; /* RFC 5103: its elements are those of the other direction */
 	uint64_t n;
-	if (!parse_number(slice_text(value), UINT32_MAX, &n) || n == 0 || n == REVERSE)
+	if (!number_parse(slice_text(value), UINT32_MAX, &n) || n == 0 || n == REVERSE)
 		return option_wrong(why,
 				    "not a private enterprise number, from 1 to 4294967295 and not "
 				    "29305, which RFC 5103 has taken");
@@ -248,7 +238,7 @@ static bool parse_size(const char *value, uint64_t *n)
 	size_t len = strlen(value);
 	const char *letter = len == 0 ? NULL : strchr(letters, value[len - 1]);
 	unsigned shift = letter == NULL ? 0 : 10 * (unsigned)(letter - letters + 1);
-	if (!parse_number(slice_of(value, letter == NULL ? len : len - 1), UINT32_MAX, n))
+	if (!number_parse(slice_of(value, letter == NULL ? len : len - 1), UINT32_MAX, n))
 		return false;
 	*n <<= shift;
 	return true;
@@ -264,7 +254,7 @@ static bool set_limit(uint64_t *limit, enum unit unit, uint64_t least, uint64_t 
 	};
 	uint64_t n;
 	bool ok = unit == UNIT_SIZE ? parse_size(value, &n)
-				    : parse_number(slice_text(value), UINT32_MAX, &n);
+				    : number_parse(slice_text(value), UINT32_MAX, &n);
 	if (!ok)
 		return option_wrong(why, "not a %s", what[unit]);
 	if (n < least || n > greatest)

@@ -16,6 +16,8 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/notify.h"
+#include "receive/inherited.h"
 #include "receive/reader.h"
 #include "receive/server.h"
 
@@ -24,6 +26,8 @@ enum {
 	POLL_MS = 20,	    /* how often the end looks whether it is reached */
 	PROGRESS_MS = 10000,
 	SPARE_FILES = 64, /* descriptors beside those of connections */
+	SPARE_SECS = 5,	  /* that the end may take beyond --drain-timeout */
+	STATUS_ROOM = 512,
 };
 
 enum phase { RUNNING, LAST_CALL, DRAINING, WRITING, OVER };
@@ -47,11 +51,52 @@ struct service {
 	uv_signal_t signals[4];
 	uv_timer_t end_timer;
 	uv_timer_t progress_timer;
+	struct notify notify;
+	uv_timer_t watchdog_timer;
+	unsigned inherited; /* listening sockets that came with the process */
 };
 
 static uint64_t now_ms(const struct service *s)
 {
 	return uv_now(&s->worker.loop);
+}
+
+/* ---- the service manager ----------------------------------------------------------------------- */
+
+/* From the loop, so that a loop that hangs is found out. */
+static void on_watchdog_timer(uv_timer_t *timer)
+{
+	struct service *s = timer->data;
+	notify_tell(&s->notify, "WATCHDOG=1");
+}
+
+static void tell_ready(const struct service *s, const char *more)
+{
+	char addresses[STATUS_ROOM] = "";
+	FILE *out = s->listening ? fmemopen(addresses, sizeof(addresses), "w") : NULL;
+	if (out != NULL) {
+		server_print_addresses(&s->server, out);
+		(void)fclose(out);
+	}
+	for (char *end = addresses; (end = strchr(end, '\n')) != NULL;)
+		*end = end[1] == '\0' ? '\0' : ' ';
+	notify_tell(&s->notify, "READY=1\nSTATUS=%s %s%s",
+		    s->listening ? "listening on" : "reading", addresses, more);
+}
+
+/* As reloading begins; the time is CLOCK_MONOTONIC's, as is the manager's own. */
+static void tell_reloading(const struct service *s)
+{
+	notify_tell(&s->notify, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		    (unsigned long long)(uv_hrtime() / 1000));
+}
+
+/* --drain-timeout may be longer than the manager's own patience. */
+static void tell_stopping(const struct service *s)
+{
+	unsigned long long secs = s->config->limits.drain + SPARE_SECS;
+	notify_tell(&s->notify, "STOPPING=1\nSTATUS=finishing\nEXTEND_TIMEOUT_USEC=%llu",
+		    secs * 1000000);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -116,6 +161,7 @@ static void on_end_timer(uv_timer_t *timer)
 static void begin_end(struct service *s, enum phase phase)
 {
 	s->phase = phase;
+	tell_stopping(s);
 	if (phase == WRITING)
 		begin_writing(s);
 	s->ending_ms = now_ms(s);
@@ -191,12 +237,12 @@ static bool needs_restart(const struct config *a, const struct config *b)
 	return differs || outputs_differ(a, b);
 }
 
-static void reload(struct service *s)
+static bool reload(struct service *s)
 {
 	struct config *config;
 	if (!config_load(&config, s->argc, s->argv)) {
 		log_error("main", "the new configuration is not used, the old one stays in force");
-		return;
+		return false;
 	}
 	if (needs_restart(s->first, config))
 		log_warn(
@@ -208,15 +254,20 @@ static void reload(struct service *s)
 	config_release(s->config);
 	s->config = config;
 	log_info("main", "configuration read again");
+	return true;
 }
 
 static void on_hup(uv_signal_t *signal, int number)
 {
 	struct service *s = signal->data;
 	(void)number;
+	bool ready = s->phase == RUNNING && (s->listening || s->reader != NULL);
+	if (ready)
+		tell_reloading(s);
 	worker_reopen_outputs(&s->worker);
-	if (s->listening)
-		reload(s);
+	bool good = !s->listening || reload(s);
+	if (ready)
+		tell_ready(s, good ? "" : "; the new configuration is wrong, the old one is used");
 }
 
 static void on_usr1(uv_signal_t *signal, int number)
@@ -290,7 +341,7 @@ static bool write_ready_file(struct service *s)
 static bool start_listening(struct service *s)
 {
 	s->listening = true;
-	if (server_init(&s->server, &s->worker, s->seen, s->spool) != 0)
+	if (server_init(&s->server, &s->worker, s->inherited, s->seen, s->spool) != 0)
 		return false;
 	s->server.data = s;
 	if (s->spool != NULL)
@@ -311,8 +362,12 @@ static bool start_reading(struct service *s)
 static void on_outputs_up(struct worker *w)
 {
 	struct service *s = w->data;
-	if (s->phase != RUNNING || (s->config->read ? start_reading(s) : start_listening(s)))
+	if (s->phase != RUNNING)
 		return;
+	if (s->config->read ? start_reading(s) : start_listening(s)) {
+		tell_ready(s, "");
+		return;
+	}
 	s->status = 1;
 	stop(s, true);
 }
@@ -350,6 +405,10 @@ static bool make_loop(struct service *s)
 	watch_signals(s);
 	uv_timer_init(&s->worker.loop, &s->end_timer);
 	uv_timer_init(&s->worker.loop, &s->progress_timer);
+	uv_timer_init(&s->worker.loop, &s->watchdog_timer);
+	s->watchdog_timer.data = s;
+	if (s->notify.watchdog_ms > 0)
+		uv_timer_start(&s->watchdog_timer, on_watchdog_timer, 0, s->notify.watchdog_ms);
 	s->end_timer.data = s;
 	s->progress_timer.data = s;
 	return true;
@@ -363,6 +422,7 @@ static int finish(struct service *s)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->end_timer, NULL);
 	uv_close((uv_handle_t *)&s->progress_timer, NULL);
+	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
 	if (s->reader != NULL) {
 		reader_stop(s->reader);
 		if (reader_failed(s->reader))
@@ -395,9 +455,11 @@ int service_run(const struct config *config, int argc, char **argv)
 	s->config = config_reference(config);
 	s->argc = argc;
 	s->argv = argv;
+	notify_init(&s->notify);
 	if (!config->read)
 		raise_file_limit(config);
-	if (make_loop(s)) {
+	bool taken = config->read || inherited_take(&s->inherited);
+	if (taken && make_loop(s)) {
 		if (!open_spool(s))
 			s->status = 2;
 		else if (start(s))
@@ -406,6 +468,7 @@ int service_run(const struct config *config, int argc, char **argv)
 			s->status = 1;
 		status = finish(s);
 	}
+	notify_deinit(&s->notify);
 	config_release(s->config);
 	config_release(s->first);
 	free(s);

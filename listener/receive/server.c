@@ -124,6 +124,33 @@ static void address_text(const struct listener *l, char *text, size_t size)
 	snprintf(text, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
 }
 
+static void log_listening(const struct listener *l)
+{
+	char text[ADDRESS_TEXT + 16];
+	address_text(l, text, sizeof(text));
+	log_info("listen", "listening address=%s", text);
+}
+
+static int listen_on_inherited(struct server *s, int fd)
+{
+	struct listener *l = &s->listener[s->listeners++];
+	l->server = s;
+	int error = uv_tcp_init(&s->worker->loop, &l->tcp);
+	if (error == 0) {
+		l->tcp.data = l;
+		l->open = true;
+		error = uv_tcp_open(&l->tcp, fd);
+	}
+	if (error == 0)
+		error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+	if (error == 0)
+		log_listening(l);
+	else
+		log_error("listen", "cannot listen descriptor=%d error=\"%s\"", fd,
+			  uv_strerror(error));
+	return error;
+}
+
 static int listen_on(struct server *s, const struct listen_address *a)
 {
 	struct listener *l = &s->listener[s->listeners];
@@ -140,9 +167,7 @@ static int listen_on(struct server *s, const struct listen_address *a)
 			  uv_strerror(error));
 		return error;
 	}
-	char text[ADDRESS_TEXT + 16];
-	address_text(l, text, sizeof(text));
-	log_info("listen", "listening address=%s", text);
+	log_listening(l);
 	return 0;
 }
 
@@ -172,7 +197,8 @@ static void on_tick(uv_timer_t *timer)
 	}
 }
 
-int server_init(struct server *s, struct worker *w, struct seen *seen, struct spool *spool)
+int server_init(struct server *s, struct worker *w, unsigned inherited, struct seen *seen,
+		struct spool *spool)
 {
 	uint64_t seed = 0;
 	*s = (struct server){ .worker = w };
@@ -185,8 +211,11 @@ int server_init(struct server *s, struct worker *w, struct seen *seen, struct sp
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	int error = 0;
+	for (unsigned i = 0; i < inherited && error == 0; i++)
+		error = listen_on_inherited(s, INHERITED_FIRST + (int)i);
 	for (size_t i = 0; i < w->config->listens && error == 0; i++)
-		error = listen_on(s, &w->config->listen[i]);
+		if (inherited == 0 || !w->config->listen[i].standard)
+			error = listen_on(s, &w->config->listen[i]);
 	return error;
 }
 

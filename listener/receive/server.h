@@ -8,6 +8,7 @@
 #include "config.h"
 #include "receive/census.h"
 #include "receive/conn.h"
+#include "receive/inherited.h"
 #include "receive/penalties.h"
 #include "receive/take.h"
 #include "worker.h"
@@ -27,7 +28,7 @@ struct listener {
 struct server {
 	struct worker *worker;
 	struct takes takes;
-	struct listener listener[LISTEN_LIMIT];
+	struct listener listener[INHERITED_LIMIT + LISTEN_LIMIT];
 	unsigned listeners;
 	LIST_HEAD(conns, conn) conns;
 	uint64_t count;
@@ -41,12 +42,13 @@ struct server {
 };
 
 /*
- * Binds and listens on every configured address. seen and spool, which may be NULL, are borrowed. 0, or a negative errno after the reason was
- * logged; server_close is due in either case.
+ * Listens on so many inherited sockets, then binds and listens on every configured address; where
+ * there are inherited ones the standard address is none. 0, or a negative errno after the reason
+ * was logged; server_close is due in either case. seen and spool, which may be NULL, are borrowed.
  */
-MUST_CHECK int server_init(struct server *s, struct worker *w, struct seen *seen,
-			   struct spool *spool);
-/* Writes the addresses it listens on, one a line, in the order of the configuration. */
+MUST_CHECK int server_init(struct server *s, struct worker *w, unsigned inherited,
+			   struct seen *seen, struct spool *spool);
+/* Writes the addresses it listens on, one a line: inherited ones, then as configured. */
 void server_print_addresses(const struct server *s, FILE *out);
 /* Stops accepting; on_drained is called once the last connection is gone. */
 void server_drain(struct server *s, void (*on_drained)(struct server *s));

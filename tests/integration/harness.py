@@ -256,10 +256,11 @@ class Daemon:
     """
     A listening vpcflowd on a free port of 127.0.0.1. Leaving `with` terminates it, unless the test
     did, and checks the run. pipe: standard output is self.pipe, read when the test wants it; else
-    it is a file.
+    it is a file. launcher: a command that becomes it; env: variables beside the usual ones.
     """
 
-    def __init__(self, folder, *options, status=0, pipe=False, binary=None, listen=True):
+    def __init__(self, folder, *options, status=0, pipe=False, binary=None, listen=True,
+                 launcher=(), env=()):
         self.folder = folder
         self.status = status
         self.options = [str(o) for o in options]
@@ -271,6 +272,8 @@ class Daemon:
         self.err_path = os.path.join(folder, f"stderr-{names}")
         self.pipe = Pipe() if pipe else None
         self.listen = ["--listen", "127.0.0.1:0"] if listen else []
+        self.launcher = list(launcher)
+        self.env = dict(env)
         self.process = None
         self.address = None
         self.checked = False
@@ -278,10 +281,10 @@ class Daemon:
     # ---- beginning and end ----
 
     def __enter__(self):
-        args = [self.binary, *self.listen, "--ready-file", self.ready_path, *self.options]
+        args = [*self.launcher, self.binary, *self.listen, "--ready-file", self.ready_path, *self.options]
         with open(self.err_path, "wb") as err, open(self.out_path, "wb") as out:
             self.process = subprocess.Popen(
-                args, stdin=subprocess.DEVNULL, stderr=err, env=environment(),
+                args, stdin=subprocess.DEVNULL, stderr=err, env={**environment(), **self.env},
                 stdout=self.pipe.write_end if self.pipe else out)
         if self.pipe:
             os.close(self.pipe.write_end)
