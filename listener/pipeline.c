@@ -474,9 +474,10 @@ static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *
 {
 	const uint64_t *inflated = &payload_counts(i->payload)->bytes_inflated;
 	uint64_t before = *inflated;
-	size_t given = in->len;
+	size_t given = in->len - payload_ahead(i->payload);
 	enum step step = STEP_OK;
-	while (step == STEP_OK && (given - in->len) + (*inflated - before) < OCTETS_A_TURN)
+	while (step == STEP_OK &&
+	       given - (in->len - payload_ahead(i->payload)) + (*inflated - before) < OCTETS_A_TURN)
 		step = payload_next(i->payload, in, true, &i->documents, fault);
 	if (step != STEP_MORE)
 		return step;

@@ -51,7 +51,8 @@ void intake_free(struct intake **i);
  * do, call again. STEP_MORE: *in is used up and all that it gave is converted; with end the stream
  * is finished. STEP_BAD: the fault; a stream whose fault is contained goes on, call again. Of a
  * PAYLOAD_WHOLE nothing is converted before all of it was found good, and one of whose records not
- * one could be converted ends in FAULT_NOTHING.
+ * one could be converted ends in FAULT_NOTHING; its octets stay where they are as long as the
+ * intake lives, and are all given at once.
  */
 MUST_CHECK enum step intake_run(struct intake *i, struct slice *in, bool end, struct fault *fault);
 

@@ -132,10 +132,16 @@ static void give_turn(struct worker *w, struct turns *queue)
 		return;
 	worker_unschedule(w, turn);
 	turn->queued = true;
-	if (result == TURN_KEEP)
-		TAILQ_INSERT_HEAD(queue_of(w, turn), turn, link);
+	/*
+	 * Who holds much memory goes on, but one other is between: a small payload does not wait for
+	 * the end of a large one, and no more than two are in the works.
+	 */
+	struct turns *own = queue_of(w, turn);
+	struct turn *between = TAILQ_FIRST(own);
+	if (result == TURN_KEEP && between != NULL)
+		TAILQ_INSERT_AFTER(own, between, turn, link);
 	else
-		TAILQ_INSERT_TAIL(queue_of(w, turn), turn, link);
+		TAILQ_INSERT_TAIL(own, turn, link);
 }
 
 static void on_turns(uv_check_t *check)

@@ -19,7 +19,7 @@
 enum turn_result {
 	TURN_DONE,  /* nothing more to do until it is scheduled again */
 	TURN_YIELD, /* more to do, but others first */
-	TURN_KEEP,  /* more to do, and it holds much memory: go on with it */
+	TURN_KEEP,  /* more to do, and it holds much memory: every other turn is its own */
 };
 
 /* A place in the queue for turns; part of its owner. */

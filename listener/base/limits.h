@@ -70,8 +70,12 @@ struct limits limits_standard(void);
 enum {
 	/* The widest record of 128 columns with 200 octets each is below this. */
 	LINE_LIMIT = 32 * 1024,
-	/* What a document costs beside its text: bounds a payload of a million empty ones. */
-	DOCUMENT_COST = 256,
+	/*
+	 * What a document counts for beside its text: a payload of a million empty ones, which no
+	 * service of AWS makes, ends at 65,536 of them by --max-inflated's default, before they take
+	 * more memory than the payload itself.
+	 */
+	DOCUMENT_COST = 1024,
 };
 
 #endif

@@ -4,7 +4,11 @@
 
 #include <stdlib.h>
 
+#include "base/attributes.h"
 #include "base/limits.h"
+#include "decode/json.h"
+
+enum { JOINED_MOST = 64 * 1024 }; /* octets that are copied to be joined */
 
 static size_t cost(const struct document *d)
 {
@@ -35,9 +39,59 @@ bool documents_add(struct documents *d, const struct document *document)
 	return true;
 }
 
+void document_drop(const struct document *d)
+{
+	if (!d->borrowed)
+		free(d->text);
+}
+
+/* In a whole payload messages follow one another where they lie, if nothing else is in between. */
+static bool join_borrowed(struct document *to, const struct document *more)
+{
+	for (const char *p = to->text + to->len; p < more->text; p++)
+		if (!json_is_space(*p))
+			return false;
+	to->len = (size_t)(more->text + more->len - to->text);
+	return true;
+}
+
+static bool join_owned(struct document *to, const struct document *more)
+{
+	size_t len = to->len + more->len;
+	if (len > JOINED_MOST)
+		return false;
+	if (len > to->room) {
+		size_t room = len > JOINED_MOST / 2 ? JOINED_MOST : 2 * len;
+		char *text = realloc(to->text, room);
+		if (text == NULL)
+			return false;
+		to->text = text;
+		to->room = room;
+	}
+	memcpy(to->text + to->len, more->text, more->len);
+	to->len = len;
+	return true;
+}
+
+/* Whether the one document of from could be joined to the last of d. */
+static bool join(struct documents *d, struct documents *from)
+{
+	struct document *more = from->first;
+	if (documents_empty(d) || more->next != NULL || more->kind != DOCUMENT_MESSAGES)
+		return false;
+	struct document *to = CONTAINER_OF(d->last, struct document, next);
+	size_t before = to->len;
+	if (to->kind != DOCUMENT_MESSAGES || to->borrowed != more->borrowed ||
+	    !(to->borrowed ? join_borrowed(to, more) : join_owned(to, more)))
+		return false;
+	d->size += to->len - before;
+	documents_drop_first(from);
+	return true;
+}
+
 void documents_move(struct documents *d, struct documents *from)
 {
-	if (documents_empty(from))
+	if (documents_empty(from) || join(d, from))
 		return;
 	*d->last = from->first;
 	d->last = from->last;
@@ -52,6 +106,6 @@ void documents_drop_first(struct documents *d)
 	d->size -= cost(first);
 	if (d->first == NULL)
 		d->last = &d->first;
-	free(first->text);
+	document_drop(first);
 	free(first);
 }

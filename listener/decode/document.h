@@ -10,7 +10,7 @@
 enum document_kind {
 	DOCUMENT_CLOUDWATCH, /* a message with logEvents */
 	DOCUMENT_CONTROL,    /* CloudWatch's health check: no flow in it */
-	DOCUMENT_MESSAGE,    /* one {"message": ...} */
+	DOCUMENT_MESSAGES,   /* {"message": ...} objects, one after another */
 	DOCUMENT_LINES,	     /* whole lines */
 };
 
@@ -22,12 +22,13 @@ struct document {
 	struct document *next;
 	enum document_kind kind;
 	bool first_lines; /* LINES: no header line before these holds for them */
-	char *text;	  /* owned */
+	char *text;	  /* owned, unless it lies where a whole payload does */
+	bool borrowed;
 	size_t len;
-	struct slice owner;   /* CLOUDWATCH: account */
-	struct slice group;   /* CLOUDWATCH: log group */
-	struct slice events;  /* CLOUDWATCH: the array logEvents */
-	struct slice message; /* MESSAGE: its value */
+	size_t room;	     /* of an owned text that more was joined to; 0 for none to spare */
+	struct slice owner;  /* CLOUDWATCH: account */
+	struct slice group;  /* CLOUDWATCH: log group */
+	struct slice events; /* CLOUDWATCH: the array logEvents */
 };
 
 /* A queue of documents, first in first out. Owns them. */
@@ -40,11 +41,16 @@ struct documents {
 void documents_init(struct documents *d);
 void documents_free(struct documents *d);
 /*
- * Appends a document, whose text (malloc) becomes the queue's. False without memory; the text then
- * stays the caller's.
+ * Appends a document, whose text (malloc, unless borrowed) becomes the queue's. False without
+ * memory; the text then stays the caller's.
  */
 bool documents_add(struct documents *d, const struct document *document);
-/* Moves all of from to the end of d. */
+/* Frees the text of a document that is in no queue. */
+void document_drop(const struct document *d);
+/*
+ * Moves all of from to the end of d. A single {"message": ...} goes into the document before it
+ * where that is the same: a million of them must not cost a million documents.
+ */
 void documents_move(struct documents *d, struct documents *from);
 /* Removes and frees the first document; there must be one. */
 void documents_drop_first(struct documents *d);

@@ -77,8 +77,7 @@ static bool open_document(const struct members *m, struct document *d)
 		return true;
 	}
 	if (m->type.data == NULL && m->message.data != NULL) {
-		d->kind = DOCUMENT_MESSAGE;
-		d->message = m->message;
+		d->kind = DOCUMENT_MESSAGES;
 		return true;
 	}
 	return false;

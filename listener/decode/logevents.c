@@ -27,9 +27,10 @@ void logevents_open(struct logevents *e, const struct document *document)
 {
 	e->document = document;
 	e->at = 0;
-	e->done = false;
 	if (document->kind == DOCUMENT_CLOUDWATCH)
 		e->walk = json_walk(document->events);
+	if (document->kind == DOCUMENT_MESSAGES)
+		e->walk = (struct json_walk){ document->text, document->text + document->len };
 }
 
 static struct slice trim_left(struct slice s)
@@ -119,15 +120,10 @@ bool logevents_next(struct logevents *e, struct event *event)
 {
 	switch (e->document->kind) {
 	case DOCUMENT_CLOUDWATCH:
+	case DOCUMENT_MESSAGES:
 		return next_log_event(e, event);
 	case DOCUMENT_LINES:
 		return next_line(e, event);
-	case DOCUMENT_MESSAGE:
-		if (e->done)
-			return false;
-		e->done = true;
-		from_message(e, e->document->message, event);
-		return true;
 	default:
 		return false;
 	}

@@ -21,9 +21,8 @@ struct event {
 /* A place in a document. Borrows the document; owns what escapes were undone into. */
 struct logevents {
 	const struct document *document;
-	struct json_walk walk; /* CLOUDWATCH: the events to come */
+	struct json_walk walk; /* CLOUDWATCH, MESSAGES: the events to come */
 	size_t at;	       /* LINES: octets read */
-	bool done;	       /* MESSAGE: its one event was given */
 	struct buf scratch;
 };
 

@@ -13,6 +13,9 @@
  * member's checksum proves it. So a message that is alone in its member is never converted when it
  * is damaged, and streams of them still are while they arrive. Lines behind one wait with it, up to
  * an amount.
+ *
+ * What lies in a whole payload as it is, not packed, is not copied: its documents borrow from there.
+ * No step looks at more than a part of it, so that others have their turns.
  */
 #include "decode/payload.h"
 
@@ -23,7 +26,7 @@
 #include "decode/gunzip.h"
 #include "decode/json.h"
 
-enum { WAITING_LINES = 1024 * 1024 };
+enum { WAITING_LINES = 1024 * 1024, PART = 64 * 1024 };
 
 enum state { BETWEEN, GZIP, JSON, LINES, LONG_LINE };
 enum member { MEMBER, MEMBER_ENDED, NO_MEMBER };
@@ -45,7 +48,9 @@ struct payload {
 	struct payload *inner; /* GZIP */
 	bool inner_busy;       /* GZIP: inner has more to do with what it was given */
 
+	bool stays;	       /* the octets given stay where they are, and all of them are there */
 	struct json_scan scan; /* JSON */
+	size_t scanned;	       /* JSON that stays: octets of the document looked at and not taken */
 	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
 	bool first_lines;      /* LINES: none were given out since the run began */
 	struct documents waiting;
@@ -111,6 +116,11 @@ void payload_free(struct payload **p)
 	documents_free(&(*p)->waiting);
 	free(*p);
 	*p = NULL;
+}
+
+size_t payload_ahead(const struct payload *p)
+{
+	return p->scanned;
 }
 
 bool payload_idle(const struct payload *p)
@@ -195,7 +205,7 @@ static enum step give(struct payload *p, struct documents *to, const struct docu
 		      struct fault *fault)
 {
 	if (!documents_add(to, d)) {
-		free(d->text);
+		document_drop(d);
 		return bad(fault, FAULT_MEMORY, 0);
 	}
 	p->stats->documents++;
@@ -213,12 +223,13 @@ static enum step give_lines(struct payload *p, struct slice lines, struct docume
 	};
 	if (d.len == 0)
 		return STEP_OK;
-	d.text = malloc(d.len);
+	d.borrowed = p->stays && p->text.len == 0;
+	d.text = d.borrowed ? (char *)(uintptr_t)lines.data : malloc(d.len);
 	if (d.text == NULL)
 		return bad(fault, FAULT_MEMORY, 0);
 	if (p->text.len > 0)
 		memcpy(d.text, p->text.data, p->text.len);
-	if (lines.len > 0)
+	if (!d.borrowed && lines.len > 0)
 		memcpy(d.text + p->text.len, lines.data, lines.len);
 	buf_deinit(&p->text);
 	p->first_lines = false;
@@ -303,7 +314,8 @@ static enum step next_lines(struct payload *p, struct slice *in, bool end, struc
 	if (in->len == 0)
 		return end ? end_lines(p, out, fault) : STEP_MORE;
 	bool other;
-	size_t whole = whole_lines(*in, p->text.len > 0, &other);
+	struct slice part = slice_of(in->data, in->len < PART ? in->len : PART);
+	size_t whole = whole_lines(part, p->text.len > 0, &other);
 	if (whole == 0 && !other)
 		return keep_rest(p, in, end, out, fault);
 	enum step step = STEP_OK;
@@ -434,7 +446,7 @@ static enum step open_document(struct payload *p, struct document *d, struct doc
 {
 	struct envelope e;
 	if (!envelope_open(&e, d, fault)) {
-		free(d->text);
+		document_drop(d);
 		return STEP_BAD;
 	}
 	if (e.kind == ENVELOPE_DOCUMENT)
@@ -445,20 +457,18 @@ static enum step open_document(struct payload *p, struct document *d, struct doc
 	if (step == STEP_OK)
 		documents_move(to, &found);
 	documents_free(&found);
-	free(d->text);
+	document_drop(d);
 	return step;
 }
 
-/* The braces of the document in p->text balance: whatever is wrong with it ends with it. */
-static enum step end_json(struct payload *p, struct documents *out, struct fault *fault)
+/* Its braces balance: whatever is wrong with the document ends with it. */
+static enum step end_json(struct payload *p, struct document *d, struct documents *out,
+			  struct fault *fault)
 {
-	struct document d = { .text = p->text.data, .len = p->text.len };
-	p->text.data = NULL;
-	buf_deinit(&p->text);
 	p->state = BETWEEN;
 	struct documents opened;
 	documents_init(&opened);
-	enum step step = open_document(p, &d, &opened, fault);
+	enum step step = open_document(p, d, &opened, fault);
 	if (step == STEP_BAD) {
 		fault->contained = true;
 		documents_free(&opened);
@@ -469,9 +479,50 @@ static enum step end_json(struct payload *p, struct documents *out, struct fault
 	return within_cap(p, out, fault);
 }
 
+static enum step end_gathered(struct payload *p, struct documents *out, struct fault *fault)
+{
+	struct document d = { .text = p->text.data, .len = p->text.len };
+	p->text.data = NULL;
+	buf_deinit(&p->text);
+	return end_json(p, &d, out, fault);
+}
+
+/* A document that is all there is looked at, a part a call, and taken where it lies. */
+static enum step next_json_in_place(struct payload *p, struct slice *in, struct documents *out,
+				    struct fault *fault)
+{
+	struct slice part = *in;
+	slice_skip(&part, p->scanned);
+	if (part.len == 0)
+		return bad(fault, FAULT_JSON_CUT, p->scanned);
+	if (part.len > PART)
+		part.len = PART;
+	size_t used;
+	enum step step = json_scan(&p->scan, part, &used, fault);
+	if (step == STEP_BAD) {
+		fault->offset += p->scanned;
+		return STEP_BAD;
+	}
+	p->scanned += used;
+	if (p->scanned > p->limits->payload)
+		return bad(fault, FAULT_TOO_LARGE, p->limits->payload);
+	if (step == STEP_MORE)
+		return STEP_OK;
+	struct document d = {
+		.text = (char *)(uintptr_t)in->data,
+		.borrowed = true,
+		.len = p->scanned,
+	};
+	slice_skip(in, p->scanned);
+	p->scanned = 0;
+	return end_json(p, &d, out, fault);
+}
+
 static enum step next_json(struct payload *p, struct slice *in, bool end, struct documents *out,
 			   struct fault *fault)
 {
+	if (p->stays && p->text.len == 0)
+		return next_json_in_place(p, in, out, fault);
 	if (in->len == 0)
 		return end ? bad(fault, FAULT_JSON_CUT, p->text.len) : STEP_MORE;
 	size_t used;
@@ -487,7 +538,7 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 		return bad(fault, FAULT_MEMORY, 0);
 	slice_skip(in, used);
 	if (step == STEP_OK)
-		return end_json(p, out, fault);
+		return end_gathered(p, out, fault);
 	return end ? STEP_OK : STEP_MORE;
 }
 
@@ -519,6 +570,7 @@ static enum step next(struct payload *p, struct slice *in, bool end, struct docu
 enum step payload_next(struct payload *p, struct slice *in, bool end, struct documents *out,
 		       struct fault *fault)
 {
+	p->stays = end && p->layer == 0 && p->tally != NULL;
 	enum step step = next(p, in, end, out, fault);
 	/* The innermost layer knows best. */
 	if (step == STEP_BAD && fault->sample_len == 0) {

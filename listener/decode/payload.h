@@ -37,13 +37,19 @@ const struct stats *payload_counts(const struct payload *p);
  * lies in; what came out before stands. After a fault that is contained the stream goes on behind
  * the document that was lost: call again.
  *
- * The documents are the same however the octets were cut, except that runs of lines may be split.
+ * The documents are the same however the octets were cut, except that runs of lines and of messages
+ * may be split.
+ *
+ * Of a PAYLOAD_WHOLE the octets that were given with end set must stay where they are as long as
+ * its documents do, which may lie in them; and what is left of *in is what the next call is given.
  */
 MUST_CHECK enum step payload_next(struct payload *p, struct slice *in, bool end,
 				  struct documents *out, struct fault *fault);
 
 /* Whether it stands between two payloads, nothing begun. */
 bool payload_idle(const struct payload *p);
+/* Octets that were looked at and are still in front of *in. */
+size_t payload_ahead(const struct payload *p);
 /* Octets held of what is not complete yet. */
 size_t payload_held(const struct payload *p);
 

@@ -116,7 +116,7 @@ static void check_events(const struct document *d, const cJSON *root)
 	if (is_text(get(root, "messageType"), "CONTROL_MESSAGE")) {
 		CHECK(d->kind == DOCUMENT_CONTROL);
 	} else if (get(root, "messageType") == NULL) {
-		CHECK(d->kind == DOCUMENT_MESSAGE && get(root, "message") != NULL);
+		CHECK(d->kind == DOCUMENT_MESSAGES && get(root, "message") != NULL);
 		CHECK(logevents_next(&events, &event));
 		check_event(&event, get(root, "message"));
 	} else {

@@ -626,7 +626,7 @@ static const struct {
 	{ 65536, 1 << 20, 65537, false, "# too_large\n" },
 	{ 40000, 1 << 20, 40000, false, "! line_length\n" },
 	{ 40000, 1 << 20, 40001, false, "# too_large\n" },
-	{ 1 << 20, 65536, 65536 - 256, true, "! line_length\n" },
+	{ 1 << 20, 65536, 65536 - DOCUMENT_COST, true, "! line_length\n" },
 	{ 1 << 20, 65536, 65537, true, "# inflated\n" },
 	{ 1 << 20, 65536, 90000, true, "# inflated\n" },
 };
