@@ -42,6 +42,7 @@ struct tls_session {
 	struct buf kept;
 	struct buf output;
 	bool begun; /* the first octet was looked at */
+	bool asked; /* a client: for a certificate */
 	bool up;
 	bool ended;	    /* the other side sends no more */
 	const char *what;   /* why it is broken, NULL while it is not */
@@ -104,7 +105,7 @@ static bool attach(struct tls_session *s)
 	BIO_set_data(bio, s);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(s->ssl, bio, bio);
-	return true;
+	return SSL_set_app_data(s->ssl, s) == 1;
 }
 
 /* ---- files ----------------------------------------------------------------------------------- */
@@ -189,6 +190,14 @@ static bool load_trust(SSL_CTX *ctx, enum tls_role role, const char *ca, struct 
 	return true;
 }
 
+static int note_asked(SSL *ssl, void *data)
+{
+	struct tls_session *s = SSL_get_app_data(ssl);
+	(void)data;
+	s->asked = true;
+	return 1;
+}
+
 static SSL_CTX *make_ctx(enum tls_role role)
 {
 	SSL_CTX *ctx = SSL_CTX_new(role == TLS_LISTENER ? TLS_server_method()
@@ -200,6 +209,8 @@ static SSL_CTX *make_ctx(enum tls_role role)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	if (role == TLS_CLIENT)
+		SSL_CTX_set_cert_cb(ctx, note_asked, NULL);
 	if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 	    SSL_CTX_set_num_tickets(ctx, 0) == 1)
 		return ctx;
@@ -310,6 +321,11 @@ bool tls_waiting(const struct tls_session *s)
 bool tls_is_up(const struct tls_session *s)
 {
 	return s->up;
+}
+
+bool tls_may_be_refused(const struct tls_session *s)
+{
+	return s->up && s->asked && SSL_version(s->ssl) >= TLS1_3_VERSION;
 }
 
 bool tls_is_begun(const struct tls_session *s)

@@ -73,6 +73,11 @@ bool tls_waiting(const struct tls_session *s);
  */
 MUST_CHECK enum step tls_handshake(struct tls_session *s);
 bool tls_is_up(const struct tls_session *s);
+/*
+ * A client's: whether the other side may still refuse the certificate that it was shown, or that it
+ * was not. In TLS 1.3 it says so only after a client's session is up.
+ */
+bool tls_may_be_refused(const struct tls_session *s);
 /* Whether the other side has said anything. */
 bool tls_is_begun(const struct tls_session *s);
 /*

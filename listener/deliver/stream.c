@@ -32,6 +32,7 @@ enum {
 	KEPT_MOST = 8 * 1024 * 1024, /* more than a receive buffer usually grows to */
 	KEPT_MS = 2000,		     /* a collector reads what it got within this time */
 	CONNECT_MS = 10 * 1000,	     /* for each address, TLS handshake and all */
+	DOUBT_MS = 1000,	     /* a collector that refuses our certificate says so by then */
 	REST_MS = 1000,		     /* the first back-off; doubled from there */
 	LIVED_MS = 250,		     /* a session that lasted so long begins the back-off anew */
 	CHECK_FIRST_MS = 1,	     /* how soon acknowledgements are looked for, then twice */
@@ -312,6 +313,18 @@ static void on_up(struct wire *w)
 	output_progress(s->transport.output);
 }
 
+static void on_doubt_over(uv_timer_t *timer)
+{
+	struct stream *s = timer->data;
+	wire_trust(&s->wire);
+}
+
+static void on_doubt(struct wire *w)
+{
+	struct stream *s = stream_of_wire(w);
+	uv_timer_start(&s->timer, on_doubt_over, DOUBT_MS, 0);
+}
+
 static void stream_kick(struct transport *t)
 {
 	struct stream *s = stream_of(t);
@@ -366,6 +379,7 @@ static int stream_open(struct transport **t, struct output *o, uv_loop_t *loop)
 	s->loop = loop;
 	s->rest_ms = REST_MS;
 	s->wire.on_up = on_up;
+	s->wire.on_doubt = on_doubt;
 	s->wire.on_room = on_room;
 	s->wire.on_down = on_down;
 	s->wire.on_closed = on_wire_closed;

@@ -143,6 +143,22 @@ static enum step advance(struct wire *w, bool *ended)
 	return step;
 }
 
+static void go_up_unless_doubtful(struct wire *w)
+{
+	if (w->doubt || !tls_may_be_refused(w->tls)) {
+		go_up(w);
+		return;
+	}
+	w->doubt = true;
+	w->on_doubt(w);
+}
+
+void wire_trust(struct wire *w)
+{
+	if (w->doubt && !w->up && !is_closing(w))
+		go_up(w);
+}
+
 static void take_records(struct wire *w, struct slice octets)
 {
 	bool ended;
@@ -155,7 +171,7 @@ static void take_records(struct wire *w, struct slice octets)
 	else if (error != 0 || ended)
 		go_down(w, error != 0 ? error : UV_EOF, NULL);
 	else if (!w->up && tls_is_up(w->tls))
-		go_up(w);
+		go_up_unless_doubtful(w);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
@@ -237,6 +253,7 @@ void wire_connect(struct wire *w, uv_loop_t *loop, const struct sockaddr *addres
 	w->connect.data = w;
 	w->open = true;
 	w->up = false;
+	w->doubt = false;
 	w->written = 0;
 	w->tls = tls == NULL ? NULL : tls_session_new(tls, host);
 	int error = tls != NULL && w->tls == NULL

@@ -13,13 +13,15 @@
  * callbacks once; all but on_closed come only until wire_close().
  *
  *   wire_connect ─▶ connecting ─▶ handshake, with TLS ─▶ on_up ─▶ wire_send …
- *                       └───────────────┴───────────────────┴──▶ on_down, wire_close ─▶ on_closed
+ *                       │               └─ on_doubt ──────▲│
+ *                       └───────────────┴──────────────────┴──▶ on_down, wire_close ─▶ on_closed
  */
 struct wire {
 	uv_tcp_t tcp;
 	uv_connect_t connect;
 	bool open;
 	bool up;
+	bool doubt;		      /* on_doubt came */
 	struct tls_session *tls;      /* NULL: octets go as they are */
 	struct sockaddr_storage peer; /* who is there */
 	uint64_t written;	      /* octets given to libuv, TLS's own with them */
@@ -27,6 +29,12 @@ struct wire {
 	char arrived[4096];
 
 	void (*on_up)(struct wire *w);
+	/*
+	 * The collector has asked for a certificate and not said yet what it thinks of the answer.
+	 * on_up comes with its next word, if that is no refusal; one that is content may have none, so
+	 * after some time wire_trust() is due.
+	 */
+	void (*on_doubt)(struct wire *w);
 	/* What was sent is written to the socket: there may be room for more. */
 	void (*on_room)(struct wire *w);
 	/* It failed, or broke. why: what is wrong with TLS, lent; or NULL, and error says it all. */
@@ -49,6 +57,8 @@ MUST_CHECK int wire_send(struct wire *w, struct block *b);
 size_t wire_unwritten(const struct wire *w);
 /* Octets of the connection that the collector's kernel has; before, when that cannot be told. */
 uint64_t wire_acknowledged(const struct wire *w, uint64_t before);
+/* Takes silence for consent. */
+void wire_trust(struct wire *w);
 /* Closes, if it is open and not closing. */
 void wire_close(struct wire *w);
 
