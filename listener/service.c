@@ -4,7 +4,7 @@
  *
  *   TERM, INT ─▶ a last call for what is on its way ─▶ drain the peers ─▶ wait for the outputs
  *                └────────── --drain-timeout, or a second signal ──────────┴─▶ give up the rest
- *   HUP       ─▶ files opened anew; sources, tokens, --allow and limits read again
+ *   HUP       ─▶ files opened anew; sources, tokens, certificates, --allow and limits read again
  *   USR1      ─▶ counters
  *   output failed for good ─▶ stop at once, exit 1
  */

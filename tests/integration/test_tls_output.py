@@ -90,10 +90,10 @@ def test_a_collector_that_stops_reading(start, collect_tls, trust):
 def test_small_puts_are_not_held_back(start, collect_tls, trust):
     collector = collect_tls()
     with start(*to(collector), *trust) as daemon, daemon.connect() as peer:
-        for n in range(40):
+        for n in range(20):
             assert peer.ask(f"a{n}", sessions.numbered(n, 1)) == f"ACK a{n} 1"
         finish(daemon, collector)
-    assert received(collector) == [list(range(40))]
+    assert received(collector) == [list(range(20))]
 
 
 def test_read_ends_when_all_is_delivered(collect_tls, trust):
