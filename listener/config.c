@@ -323,8 +323,10 @@ static bool load(struct config *c, int argc, char **argv)
 bool config_load(struct config **config, int argc, char **argv)
 {
 	struct config *c = calloc(1, sizeof(*c));
-	if (c == NULL)
+	if (c == NULL) {
+		log_error("config", "out of memory");
 		return false;
+	}
 	atomic_init(&c->references, 1);
 	c->log_level = LOG_INFO;
 	c->limits = limits_standard();

@@ -296,18 +296,27 @@ static void locate(struct intake *i, struct source *room)
 	flow->source = sources_of(i->sources, &i->origin, flow, room);
 }
 
+/* Before the first of them gets the flow, so that all of them get it or none. */
+static bool prepare_outputs(struct pipeline *p)
+{
+	for (unsigned n = 0; n < p->outputs; n++)
+		if (!output_begin(p->output[n], p->flow.format) ||
+		    !output_prepare(p->output[n], &p->flow))
+			return false;
+	return true;
+}
+
 static enum step emit(struct intake *i, struct fault *fault)
 {
 	struct pipeline *p = i->pipeline;
 	struct source room;
 	locate(i, &room);
-	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++) {
-		if (!output_begin(p->output[n], p->flow.format) ||
-		    !output_flow(p->output[n], &p->flow)) {
-			fault_set(fault, FAULT_MEMORY, 0, 0);
-			return STEP_BAD;
-		}
+	if (is_emitting(i) && !prepare_outputs(p)) {
+		fault_set(fault, FAULT_MEMORY, 0, 0);
+		return STEP_BAD;
 	}
+	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++)
+		output_flow(p->output[n], &p->flow);
 	counts(i)->flows++;
 	i->flows++;
 	return STEP_OK;
@@ -320,13 +329,12 @@ static enum step skip(struct intake *i, struct fault *fault)
 	struct source room;
 	locate(i, &room);
 	tell_skipdata(i);
-	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++) {
-		if (!output_begin(p->output[n], p->flow.format) ||
-		    !output_skipped(p->output[n], &p->flow)) {
-			fault_set(fault, FAULT_MEMORY, 0, 0);
-			return STEP_BAD;
-		}
+	if (is_emitting(i) && !prepare_outputs(p)) {
+		fault_set(fault, FAULT_MEMORY, 0, 0);
+		return STEP_BAD;
 	}
+	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++)
+		output_skipped(p->output[n], &p->flow);
 	counts(i)->skipdata++;
 	return STEP_OK;
 }
@@ -396,26 +404,29 @@ static enum step take_header(struct intake *i, struct slice line, struct fault *
 	return STEP_OK;
 }
 
-/* A name from the envelope; nothing when it is no string. */
-static struct slice origin_name(struct intake *i, struct slice written)
+/* A name from the envelope; nothing when it is no text. False without memory. */
+static bool origin_name(struct intake *i, struct slice written, struct slice *name)
 {
-	struct slice text;
-	if (!json_is_string(written) || !json_text(written, &i->origin_text, &text))
-		return SLICE_NONE;
-	return text;
+	struct fault fault;
+	if (json_is_string(written) && !json_text(written, &i->origin_text, name, &fault))
+		return fault.code != FAULT_MEMORY;
+	return true;
 }
 
-static void open_cloudwatch(struct intake *i, const struct document *d)
+/* Who sent it. Without that its records might be taken for another's: false without memory. */
+static bool open_cloudwatch(struct intake *i, const struct document *d)
 {
-	i->origin_text.len = 0;
+	struct buf *text = &i->origin_text;
+	text->len = 0;
+	if (d->group.len + d->owner.len > text->max)
+		return true;
 	/* Both names stay where they are when the room is there before the first. */
-	if (!buf_reserve(&i->origin_text, d->group.len + d->owner.len))
-		return;
-	i->origin.group = origin_name(i, d->group);
-	i->origin.account = origin_name(i, d->owner);
+	return buf_reserve(text, d->group.len + d->owner.len) &&
+	       origin_name(i, d->group, &i->origin.group) &&
+	       origin_name(i, d->owner, &i->origin.account);
 }
 
-static void open_document(struct intake *i)
+static bool open_document(struct intake *i)
 {
 	const struct document *d = i->documents.first;
 	i->open = true;
@@ -423,12 +434,13 @@ static void open_document(struct intake *i)
 	logevents_open(&i->events, d);
 	if (d->kind == DOCUMENT_CONTROL)
 		counts(i)->control_messages++;
-	if (d->kind == DOCUMENT_CLOUDWATCH)
-		open_cloudwatch(i, d);
+	if (d->kind == DOCUMENT_CLOUDWATCH && !open_cloudwatch(i, d))
+		return false;
 	if (d->kind != DOCUMENT_LINES || d->first_lines)
 		i->header_holds = false;
 	if (!i->header_holds)
 		i->format = sources_format(i->sources, &i->origin);
+	return true;
 }
 
 static bool may_be_header(const struct event *event)
@@ -451,7 +463,10 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 		if (!i->open) {
 			if (documents_empty(&i->documents))
 				return STEP_MORE;
-			open_document(i);
+			if (!open_document(i)) {
+				fault_set(fault, FAULT_MEMORY, 0, 0);
+				return STEP_BAD;
+			}
 		}
 		if (!logevents_next(&i->events, &event)) {
 			documents_drop_first(&i->documents);

@@ -49,6 +49,7 @@ struct service {
 	unsigned stop_signals;
 	int status;
 	uv_signal_t signals[4];
+	size_t watched; /* of them */
 	uv_timer_t end_timer;
 	uv_timer_t progress_timer;
 	struct notify notify;
@@ -286,7 +287,7 @@ static void on_progress_timer(uv_timer_t *timer)
 
 /* ---- the beginning --------------------------------------------------------------------------- */
 
-static void watch_signals(struct service *s)
+static bool watch_signals(struct service *s)
 {
 	const struct {
 		int number;
@@ -298,11 +299,19 @@ static void watch_signals(struct service *s)
 		{ SIGUSR1, on_usr1 },
 	};
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < sizeof(watched) / sizeof(*watched); i++) {
-		uv_signal_init(&s->worker.loop, &s->signals[i]);
-		s->signals[i].data = s;
-		uv_signal_start(&s->signals[i], watched[i].on_signal, watched[i].number);
+	int error = 0;
+	for (size_t i = 0; error == 0 && i < sizeof(watched) / sizeof(*watched); i++) {
+		uv_signal_t *handle = &s->signals[i];
+		error = uv_signal_init(&s->worker.loop, handle);
+		if (error != 0)
+			break;
+		s->watched++;
+		handle->data = s;
+		error = uv_signal_start(handle, watched[i].on_signal, watched[i].number);
 	}
+	if (error != 0)
+		log_error("main", "cannot watch signals error=\"%s\"", uv_strerror(error));
+	return error == 0;
 }
 
 /* As many descriptors as connections may come; what the hard limit forbids is said. */
@@ -352,8 +361,10 @@ static bool start_listening(struct service *s)
 static bool start_reading(struct service *s)
 {
 	s->reader = reader_new(&s->worker, s->config->file, s->config->files, on_read_done, s);
-	if (s->reader == NULL)
+	if (s->reader == NULL) {
+		log_error("read", "out of memory");
 		return false;
+	}
 	uv_timer_start(&s->progress_timer, on_progress_timer, PROGRESS_MS, PROGRESS_MS);
 	return true;
 }
@@ -372,19 +383,30 @@ static void on_outputs_up(struct worker *w)
 	stop(s, true);
 }
 
+/*
+ * What the taking of payloads needs. OpenSSL gets itself ready with the first digest, and never
+ * again when that failed: so that it is known now.
+ */
+static bool prepare_taking(struct service *s)
+{
+	const struct limits *limits = &s->config->limits;
+	struct digest digest;
+	if (s->config->read)
+		return true;
+	s->seen = seen_new(limits->remembered_most, limits->remembered);
+	if (s->seen != NULL && digest_of(SLICE_NONE, &digest))
+		return true;
+	log_error("main", "%s", s->seen == NULL ? "out of memory" : "no SHA-256 from OpenSSL");
+	return false;
+}
+
 static bool open_spool(struct service *s)
 {
 	const struct config *c = s->config;
-	if (c->read)
-		return true;
-	s->seen = seen_new(c->limits.remembered_most, c->limits.remembered);
-	int error = s->seen == NULL    ? -ENOMEM
-		    : c->spool == NULL ? 0
-				       : spool_open(&s->spool, &s->worker, s->seen);
+	int error = c->read || c->spool == NULL ? 0 : spool_open(&s->spool, &s->worker, s->seen);
 	if (error == 0)
 		return true;
-	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"",
-		  c->spool == NULL ? "" : c->spool,
+	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"", c->spool,
 		  error == -EWOULDBLOCK ? "another process uses it" : uv_strerror(error));
 	return false;
 }
@@ -402,7 +424,6 @@ static bool make_loop(struct service *s)
 		return false;
 	s->worker.data = s;
 	s->worker.on_output_error = on_output_error;
-	watch_signals(s);
 	uv_timer_init(&s->worker.loop, &s->end_timer);
 	uv_timer_init(&s->worker.loop, &s->progress_timer);
 	uv_timer_init(&s->worker.loop, &s->watchdog_timer);
@@ -414,11 +435,21 @@ static bool make_loop(struct service *s)
 	return true;
 }
 
+/* The exit status if it has failed already, else 0. */
+static int begin(struct service *s)
+{
+	if (!watch_signals(s) || !prepare_taking(s))
+		return 1;
+	if (!open_spool(s))
+		return 2;
+	return start(s) ? 0 : 1;
+}
+
 static int finish(struct service *s)
 {
 	if (s->listening)
 		server_close(&s->server);
-	for (size_t i = 0; i < sizeof(s->signals) / sizeof(*s->signals); i++)
+	for (size_t i = 0; i < s->watched; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	uv_close((uv_handle_t *)&s->end_timer, NULL);
 	uv_close((uv_handle_t *)&s->progress_timer, NULL);
@@ -449,8 +480,10 @@ int service_run(const struct config *config, int argc, char **argv)
 {
 	int status = 1;
 	struct service *s = calloc(1, sizeof(*s));
-	if (s == NULL)
+	if (s == NULL) {
+		log_error("main", "out of memory");
 		return status;
+	}
 	s->first = config_reference(config);
 	s->config = config_reference(config);
 	s->argc = argc;
@@ -460,12 +493,11 @@ int service_run(const struct config *config, int argc, char **argv)
 		raise_file_limit(config);
 	bool taken = config->read || inherited_take(&s->inherited);
 	if (taken && make_loop(s)) {
-		if (!open_spool(s))
-			s->status = 2;
-		else if (start(s))
-			uv_run(&s->worker.loop, UV_RUN_DEFAULT);
+		int failed = begin(s);
+		if (failed != 0)
+			s->status = failed;
 		else
-			s->status = 1;
+			uv_run(&s->worker.loop, UV_RUN_DEFAULT);
 		status = finish(s);
 	}
 	notify_deinit(&s->notify);

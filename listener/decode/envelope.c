@@ -127,8 +127,10 @@ enum step envelope_data(struct envelope *e, struct buf *scratch, struct slice *d
 	if (!next_holder(e, &holder))
 		return STEP_MORE;
 	struct slice value = member(holder, "data");
-	if (json_is_string(value) && json_text(value, scratch, data))
-		return STEP_OK;
 	fault_set(fault, FAULT_JSON_SHAPE, 0, 0);
+	if (json_is_string(value) && json_text(value, scratch, data, fault))
+		return STEP_OK;
+	if (fault->code != FAULT_MEMORY)
+		fault_set(fault, FAULT_JSON_SHAPE, 0, 0);
 	return STEP_BAD;
 }

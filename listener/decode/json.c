@@ -399,44 +399,71 @@ bool json_is(struct slice written, const char *text)
 	return written.len == len + 2 && memcmp(written.data + 1, text, len) == 0;
 }
 
-/* Whether a string as written holds \u0000, which would end a C string early. */
-static bool holds_nul(struct slice written)
+/* The code unit of \uXXXX at p; 0 for another escape, or where there is none. */
+static unsigned unit_at(const char *p, const char *end)
 {
-	for (size_t i = 0; i + 5 < written.len; i++) {
-		if (written.data[i] != '\\')
-			continue;
-		if (memcmp(written.data + i + 1, "u0000", 5) == 0)
-			return true;
-		i++;
+	unsigned unit = 0;
+	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+		return 0;
+	for (unsigned i = 2; i < 6; i++) {
+		unsigned c = (unsigned char)p[i];
+		unit = unit << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 	}
-	return false;
+	return unit;
 }
 
-static bool unescape(struct slice written, struct buf *scratch, struct slice *text)
+static bool is_low_surrogate(unsigned unit)
 {
-	if (holds_nul(written))
-		return false;
+	return unit >> 10 == 0xdc00 >> 10;
+}
+
+/*
+ * Whether the escapes in a string as written, which are well-formed, are those of a text: not NUL,
+ * which would end a C string early, and surrogates in pairs.
+ */
+static bool is_text(struct slice written)
+{
+	const char *end = written.data + written.len;
+	const char *p = written.data;
+	while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL) {
+		unsigned unit = unit_at(p, end);
+		bool pair = unit >> 10 == 0xd800 >> 10 && is_low_surrogate(unit_at(p + 6, end));
+		if (p[1] == 'u' && (unit == 0 || (unit >> 11 == 0xd800 >> 11 && !pair)))
+			return false;
+		p += pair ? 12 : 2;
+	}
+	return true;
+}
+
+static bool unescape(struct slice written, struct buf *scratch, struct slice *text,
+		     struct fault *fault)
+{
+	if (!is_text(written))
+		return fault_set(fault, FAULT_TEXT, 0, 0);
+	/* Of what is valid only memory can be missing. */
 	cJSON *string = cJSON_ParseWithLengthOpts(written.data, written.len, NULL, 0);
 	if (string == NULL)
-		return false;
+		return fault_set(fault, FAULT_MEMORY, 0, 0);
 	size_t len = strlen(string->valuestring);
 	size_t first = scratch->len;
-	bool ok = buf_add(scratch, string->valuestring, len);
+	bool fits = len <= scratch->max - scratch->len;
+	bool ok = fits && buf_add(scratch, string->valuestring, len);
 	cJSON_Delete(string);
-	if (ok)
-		*text = slice_of(scratch->data + first, len);
-	return ok;
+	if (!ok)
+		return fault_set(fault, fits ? FAULT_MEMORY : FAULT_TEXT, 0, 0);
+	*text = slice_of(scratch->data + first, len);
+	return true;
 }
 
-bool json_text(struct slice value, struct buf *scratch, struct slice *text)
+bool json_text(struct slice value, struct buf *scratch, struct slice *text, struct fault *fault)
 {
 	if (value.len == 0 || value.data[0] == '{' || value.data[0] == '[')
-		return false;
+		return fault_set(fault, FAULT_TEXT, 0, 0);
 	*text = value.data[0] == 'n' ? SLICE_NONE : value;
 	if (!json_is_string(value))
 		return true;
 	if (memchr(value.data, '\\', value.len) != NULL)
-		return unescape(value, scratch, text);
+		return unescape(value, scratch, text, fault);
 	*text = slice_of(value.data + 1, value.len - 2);
 	return true;
 }

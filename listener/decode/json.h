@@ -72,8 +72,10 @@ static inline bool json_is_string(struct slice value)
  * The text of a value as written: a string's characters, a number's digits, "true", "false",
  * nothing for null. Borrows from the value, or from scratch when there were escapes; scratch only
  * grows, so texts taken before stay valid if it had room for the whole value (buf_reserve).
- * False for objects and arrays, \u0000 and surrogates without their half, and without memory.
+ * False with FAULT_TEXT for objects and arrays, \u0000 and surrogates without their half, and where
+ * scratch must not grow so far; with FAULT_MEMORY without memory.
  */
-MUST_CHECK bool json_text(struct slice value, struct buf *scratch, struct slice *text);
+MUST_CHECK bool json_text(struct slice value, struct buf *scratch, struct slice *text,
+			  struct fault *fault);
 
 #endif

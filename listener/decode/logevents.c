@@ -58,10 +58,12 @@ static void from_message(struct logevents *e, struct slice message, struct event
 	event->why = FAULT_LINE_LENGTH;
 	if (message.len > MESSAGE_LIMIT)
 		return;
-	event->why = FAULT_TEXT;
+	struct fault fault;
 	e->scratch.len = 0;
-	if (!object && !json_text(message, &e->scratch, &event->text))
+	if (!object && !json_text(message, &e->scratch, &event->text, &fault)) {
+		event->why = fault.code;
 		return;
+	}
 	event->text = trim(event->text);
 	event->json = event->text.len > 0 && event->text.data[0] == '{';
 	event->broken = event->text.len > LINE_LIMIT;
@@ -158,8 +160,10 @@ bool logevents_parse_json(struct flow *flow, struct slice text, unsigned max_dep
 		struct slice field_text;
 		if (column < 0)
 			continue;
-		if (!json_text(value, scratch, &field_text))
-			return false;
+		if (!json_text(value, scratch, &field_text, fault))
+			return fault->code == FAULT_MEMORY
+				       ? false
+				       : fault_set(fault, FAULT_MESSAGE_JSON, 0, 0);
 		if (!flow_set(flow, (unsigned)column, field_text, fault))
 			return false;
 		fields++;

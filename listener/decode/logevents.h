@@ -14,7 +14,7 @@ struct event {
 	struct slice text;
 	bool json;   /* a log transformer's object rather than a line */
 	bool line;   /* from plain lines: may be a header line */
-	bool broken; /* an event without a message, or a line that is too long */
+	bool broken; /* an event without a message, or a line that is too long, or no memory */
 	enum fault_code why;
 };
 

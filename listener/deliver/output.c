@@ -40,7 +40,8 @@ struct output {
 
 	struct blocks open; /* being filled, oldest first */
 	unsigned opens;
-	bool flushing; /* open blocks may be pulled, though not full */
+	struct block *next; /* to be opened, so that a flow that was prepared for has a place */
+	bool flushing;	    /* open blocks may be pulled, though not full */
 	struct blocks ready;
 	size_t ready_octets;
 	char *spare[SPARE_BUFFERS]; /* of encoder_batch_size */
@@ -166,9 +167,8 @@ static struct block *open_block(struct output *o, unsigned lane)
 		end_block(o, oldest);
 		output_shrink(o, oldest);
 	}
-	struct block *b = block_new(o, BLOCK_FLOWS);
-	if (b == NULL)
-		return NULL;
+	struct block *b = o->next;
+	o->next = NULL;
 	b->batch.lane = lane;
 	b->first = o->taken;
 	TAILQ_INSERT_TAIL(&o->open, b, link);
@@ -189,7 +189,7 @@ static struct tally tally_of(const struct flow *flow)
 	};
 }
 
-/* Adds a flow to the block of its lane, a new one when that is full; NULL without memory. */
+/* Adds a flow to the block of its lane, a new one when that is full. */
 static struct block *add(struct output *o, const struct flow *flow, unsigned lane, size_t *octets)
 {
 	struct block *b = find_open(o, lane);
@@ -201,24 +201,29 @@ static struct block *add(struct output *o, const struct flow *flow, unsigned lan
 			o->transport->class->kick(o->transport);
 		before = 0;
 		b = open_block(o, lane);
-		if (b == NULL || !encoder_add(&o->encoder, flow, &b->batch))
-			return NULL;
+		/* Any record has room in an empty one. */
+		(void)!encoder_add(&o->encoder, flow, &b->batch);
 	}
 	*octets = b->batch.bytes.len - before;
 	return b;
 }
 
-bool output_flow(struct output *o, const struct flow *flow)
+bool output_prepare(struct output *o, const struct flow *flow)
+{
+	if (o->next == NULL)
+		o->next = block_new(o, BLOCK_FLOWS);
+	return o->next != NULL && encoder_lane(&o->encoder, flow) != LANE_NONE;
+}
+
+void output_flow(struct output *o, const struct flow *flow)
 {
 	if (!encoder_takes(&o->encoder, flow)) {
 		o->no_address++;
-		return output_skipped(o, flow);
+		output_skipped(o, flow);
+		return;
 	}
 	size_t octets;
-	unsigned lane = encoder_lane(&o->encoder, flow);
-	struct block *b = lane == LANE_NONE ? NULL : add(o, flow, lane, &octets);
-	if (b == NULL)
-		return false;
+	struct block *b = add(o, flow, encoder_lane(&o->encoder, flow), &octets);
 	if (o->encoder.settings.class->messages) {
 		struct tally tally = tally_of(flow);
 		tally_add(&b->batch.tally, &tally);
@@ -228,18 +233,12 @@ bool output_flow(struct output *o, const struct flow *flow)
 	wait_more(o, octets);
 	o->bytes += octets;
 	o->taken++;
-	return true;
 }
 
-bool output_skipped(struct output *o, const struct flow *flow)
+void output_skipped(struct output *o, const struct flow *flow)
 {
-	if (!o->encoder.settings.class->messages)
-		return true;
 	struct tally tally = tally_of(flow);
-	unsigned lane = encoder_lane(&o->encoder, flow);
-	if (lane != LANE_NONE)
-		encoder_not_sent(&o->encoder, lane, &tally);
-	return lane != LANE_NONE;
+	encoder_not_sent(&o->encoder, encoder_lane(&o->encoder, flow), &tally);
 }
 
 void output_flush(struct output *o)
@@ -555,8 +554,13 @@ void output_reopen(struct output *o)
 	if (o->transport->class->reopen == NULL)
 		return;
 	struct block *b = calloc(1, sizeof(*b));
-	if (b == NULL)
+	if (b == NULL) {
+		log_error("output",
+			  "cannot reopen, still writing to the old file output=%s "
+			  "error=\"out of memory\"",
+			  o->config->name);
 		return;
+	}
 	b->output = o;
 	b->kind = BLOCK_REOPEN;
 	/* The old file ends here, with what belongs to its flows. */
@@ -570,6 +574,8 @@ static void on_tick_closed(uv_handle_t *handle)
 	struct output *o = handle->data;
 	blocks_free(o, &o->open);
 	blocks_free(o, &o->ready);
+	if (o->next != NULL)
+		block_free(o, o->next);
 	while (o->spares > 0)
 		free(o->spare[--o->spares]);
 	encoder_deinit(&o->encoder);

@@ -56,13 +56,18 @@ bool output_is_up(const struct output *o);
  */
 MUST_CHECK bool output_begin(struct output *o, const struct format *columns);
 
-/* Encodes a flow, or counts it as no_address. False without memory. */
-MUST_CHECK bool output_flow(struct output *o, const struct flow *flow);
+/*
+ * Gets what output_flow or output_skipped takes for this flow, which then cannot fail: where there are
+ * several outputs, all of them get a flow or none. False without memory.
+ */
+MUST_CHECK bool output_prepare(struct output *o, const struct flow *flow);
+/* Encodes a flow, or counts it as no_address. It must have been prepared. */
+void output_flow(struct output *o, const struct flow *flow);
 /*
  * A record that is not sent, as one that stands for flows that AWS lost itself (SKIPDATA): IPFIX
- * tells collectors how many. False without memory.
+ * tells collectors how many. It must have been prepared.
  */
-MUST_CHECK bool output_skipped(struct output *o, const struct flow *flow);
+void output_skipped(struct output *o, const struct flow *flow);
 /* Hands what was encoded to the transport. */
 void output_flush(struct output *o);
 /* No more is to come: hands over what else is to be told, too. */

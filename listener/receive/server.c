@@ -22,7 +22,10 @@ static void accept_one(struct listener *l)
 	l->waiting = false;
 	struct conn *c = conn_accept(s, (uv_stream_t *)&l->tcp);
 	if (c == NULL) {
+		/* The next tick tries again. */
 		l->waiting = true;
+		if (once_first(&s->worker->once, "memory", 0, uv_now(&s->worker->loop)))
+			log_warn("listen", "cannot accept error=\"out of memory\"");
 		return;
 	}
 	LIST_INSERT_HEAD(&s->conns, c, link);
@@ -49,6 +52,13 @@ static void on_connection(uv_stream_t *stream, int status)
 			 (unsigned long long)s->worker->config->limits.connections);
 }
 
+static void accept_waiting(struct server *s)
+{
+	for (unsigned i = 0; i < s->listeners && has_room(s); i++)
+		if (s->listener[i].waiting && s->listener[i].open)
+			accept_one(&s->listener[i]);
+}
+
 void server_forget(struct server *s, struct conn *c)
 {
 	LIST_REMOVE(c, link);
@@ -56,9 +66,7 @@ void server_forget(struct server *s, struct conn *c)
 		census_leave(c->household);
 	s->count--;
 	s->worker->stats.connections_open = s->count;
-	for (unsigned i = 0; i < s->listeners && has_room(s); i++)
-		if (s->listener[i].waiting && s->listener[i].open)
-			accept_one(&s->listener[i]);
+	accept_waiting(s);
 	if (s->draining && LIST_EMPTY(&s->conns) && s->on_drained != NULL)
 		s->on_drained(s);
 }
@@ -195,6 +203,7 @@ static void on_tick(uv_timer_t *timer)
 		conn_tick(c, now_ms);
 		c = next;
 	}
+	accept_waiting(s);
 }
 
 int server_init(struct server *s, struct worker *w, unsigned inherited, struct seen *seen,

@@ -49,11 +49,11 @@ static bool read_lines(struct tokens *t, FILE *file, const char **why)
 			ok = add(t, token, why);
 	}
 	if (ok)
-		*why = ferror(file) ? strerror(errno) : "no token in it";
+		*why = feof(file) ? "no token in it" : strerror(errno);
 	if (line != NULL)
 		explicit_bzero(line, room);
 	free(line);
-	return ok && !ferror(file) && t->count > 0;
+	return ok && feof(file) && t->count > 0;
 }
 
 bool tokens_load(struct tokens *t, const char *path, const char **why)

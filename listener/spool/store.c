@@ -245,8 +245,9 @@ static bool open_seen(struct store *s, int64_t hour)
 	s->seen_hour = hour;
 	if (s->seen_fd < 0)
 		return false;
-	bool whole = fstat(s->seen_fd, &st) == 0 && st.st_size % SEEN_RECORD == 0;
-	if (!whole && ftruncate(s->seen_fd, st.st_size - st.st_size % SEEN_RECORD) != 0)
+	bool known = fstat(s->seen_fd, &st) == 0;
+	off_t rest = known ? st.st_size % SEEN_RECORD : 0;
+	if (!known || (rest != 0 && ftruncate(s->seen_fd, st.st_size - rest) != 0))
 		close_seen(s);
 	forget_seen(s, hour);
 	return s->seen_fd >= 0;
@@ -358,11 +359,10 @@ static void remove_segment(struct store *s, uint64_t number)
 	char name[SEGMENT_NAME];
 	struct stat st;
 	segment_name(number, ".put", name);
-	if (fstatat(s->dir, name, &st, 0) != 0)
-		return;
+	uint64_t octets = fstatat(s->dir, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
 	if (unlinkat(s->dir, name, 0) == 0)
-		atomic_fetch_sub(&s->octets, (uint64_t)st.st_size);
-	else
+		atomic_fetch_sub(&s->octets, octets);
+	else if (errno != ENOENT)
 		log_warn("spool", "cannot remove what was delivered file=%s error=\"%s\"", name,
 			 strerror(errno));
 }
@@ -564,18 +564,31 @@ struct view {
 	uint64_t used; /* the highest number, of those that are kept too */
 };
 
-static void look_at(struct store *s, const char *name, struct view *view)
+/* 0, or why a segment could not be looked at: one that was overlooked would never be delivered. */
+static int look_at(struct store *s, const char *name, struct view *view)
 {
 	struct stat st;
 	uint64_t number = segment_number(name, ".put");
 	uint64_t kept = segment_number(name, ".kept");
 	view->used = kept > view->used ? kept : view->used;
-	if (number == 0 || fstatat(s->dir, name, &st, 0) != 0)
-		return;
+	if (number == 0)
+		return 0;
+	if (fstatat(s->dir, name, &st, 0) != 0)
+		return -errno;
 	atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
 	view->first = view->first == 0 || number < view->first ? number : view->first;
 	view->last = number > view->last ? number : view->last;
 	view->used = number > view->used ? number : view->used;
+	return 0;
+}
+
+/* NULL at the end, or with an error. */
+static const struct dirent *next_entry(DIR *dir, int *error)
+{
+	errno = 0;
+	const struct dirent *entry = readdir(dir);
+	*error = entry == NULL ? -errno : 0;
+	return entry;
 }
 
 static int look_around(struct store *s, struct view *view)
@@ -590,14 +603,17 @@ static int look_around(struct store *s, struct view *view)
 	}
 	int64_t oldest_hour = time(NULL) / HOUR - SEEN_HOURS;
 	const struct dirent *entry;
-	while ((entry = readdir(dir)) != NULL) {
+	int error;
+	while ((entry = next_entry(dir, &error)) != NULL) {
 		int64_t hour = seen_file_hour(entry->d_name);
 		if (hour >= 0 && hour < oldest_hour)
 			(void)unlinkat(s->dir, entry->d_name, 0);
-		look_at(s, entry->d_name, view);
+		error = look_at(s, entry->d_name, view);
+		if (error != 0)
+			break;
 	}
 	closedir(dir);
-	return 0;
+	return error;
 }
 
 static int open_folder(struct store *s, const char *path)
@@ -727,8 +743,13 @@ int store_open(struct store **s, const char *path, uint64_t segment_size, uv_loo
 		return error;
 	}
 	error = uv_async_init(loop, &new->async, on_stored);
-	if (error == 0)
-		error = start_thread(new);
+	if (error != 0) {
+		close_files(new);
+		destroy_locks(new);
+		free(new);
+		return error;
+	}
+	error = start_thread(new);
 	if (error != 0) {
 		close_files(new);
 		uv_close((uv_handle_t *)&new->async, on_never_started);

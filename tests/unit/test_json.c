@@ -372,9 +372,11 @@ static void test_texts(void **state)
 	for (size_t i = 0; i < COUNT_OF(texts); i++) {
 		struct buf scratch;
 		struct slice text = SLICE_NONE;
+		struct fault fault = { .code = FAULT_TEXT };
 		buf_init(&scratch, 64);
-		bool ok = json_text(slice_text(texts[i].value), &scratch, &text);
-		if (ok == texts[i].bad || (ok && !slice_equal(text, texts[i].text)))
+		bool ok = json_text(slice_text(texts[i].value), &scratch, &text, &fault);
+		if (ok == texts[i].bad || (ok && !slice_equal(text, texts[i].text)) ||
+		    fault.code != FAULT_TEXT)
 			fail_msg("%s: %d \"%.*s\"", texts[i].value, ok, (int)text.len, text.data);
 		buf_deinit(&scratch);
 	}
@@ -387,14 +389,16 @@ static void test_scratch(void **state)
 	struct buf scratch;
 	struct slice first;
 	struct slice second;
+	struct fault fault;
 	buf_init(&scratch, 8);
 	assert_true(buf_reserve(&scratch, 8));
-	assert_true(json_text(SLICE_LITERAL("\"\\u0041bcd\""), &scratch, &first));
-	assert_true(json_text(SLICE_LITERAL("\"\\u0045fgh\""), &scratch, &second));
+	assert_true(json_text(SLICE_LITERAL("\"\\u0041bcd\""), &scratch, &first, &fault));
+	assert_true(json_text(SLICE_LITERAL("\"\\u0045fgh\""), &scratch, &second, &fault));
 	assert_true(slice_equal(first, SLICE_LITERAL("Abcd")));
 	assert_true(slice_equal(second, SLICE_LITERAL("Efgh")));
-	assert_false(json_text(SLICE_LITERAL("\"\\n\""), &scratch, &second));
-	assert_true(json_text(SLICE_LITERAL("\"plain\""), &scratch, &second));
+	assert_false(json_text(SLICE_LITERAL("\"\\n\""), &scratch, &second, &fault));
+	assert_int_equal(fault.code, FAULT_TEXT);
+	assert_true(json_text(SLICE_LITERAL("\"plain\""), &scratch, &second, &fault));
 	assert_true(slice_equal(first, SLICE_LITERAL("Abcd")));
 	buf_deinit(&scratch);
 }
