@@ -86,14 +86,20 @@ static uint64_t frame_octets(const struct append *a)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
+/* Octets of the segment's file, as far as that can be found out. */
+static uint64_t segment_octets(const struct store *s)
+{
+	struct stat st;
+	return fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : s->good;
+}
+
 /* What is left of frames that failed is counted from here on, since the file is removed as it is. */
 static void end_segment(struct store *s)
 {
-	struct stat st;
 	if (s->fd < 0)
 		return;
-	if (fstat(s->fd, &st) == 0)
-		atomic_fetch_add(&s->octets, (uint64_t)st.st_size - s->good);
+	uint64_t left = segment_octets(s) - s->good;
+	atomic_fetch_add(&s->octets, left);
 	close(s->fd);
 	s->fd = -1;
 }
