@@ -287,17 +287,30 @@ def test_limits_of_a_payload(start, shared, option):
         assert daemon.terminate() == []
 
 
-def test_every_limit_has_a_row_in_the_readme():
-    """Name and default, as --help has them."""
+def documented(name, heading):
+    """What stands below a heading of a document at the top."""
     root = os.path.dirname(os.path.dirname(harness.DATA))
-    with open(os.path.join(root, "README.md"), encoding="utf-8") as file:
-        table = file.read().split("\n## Limits\n")[1].split("\n## ")[0]
+    with open(os.path.join(root, name), encoding="utf-8") as file:
+        return file.read().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("document, heading", [
+    ("README.md", "Limits"), ("SECURITY.md", "What each limit defends against")])
+def test_limits_are_documented_as_they_are(document, heading):
+    """Name and default, as --help has them; every one in the README, those that defend in the other."""
+    table = documented(document, heading)
     described = harness.run("--check-config").out
     names = re.findall(r"^  +--([a-z-]+) (?:SIZE|COUNT|TIME)\b", harness.run("--help").out, re.M)
     assert "max-connections-per-address" in names
+    if document != "README.md":
+        shown = re.findall(r"`--([a-z-]+)`", table)
+        assert set(shown) <= set(names) and set(re.findall(r"(max-[a-z-]+|[a-z-]+-timeout)", " ".join(
+            set(names) - {"reconnect-max", "drain-timeout"}))) <= set(shown)
+        names = shown
     for name in names:
         value = int(re.search(rf"^{name} (\d+)$", described, re.M).group(1))
         shown = f"{value >> 20} MiB" if value and value % (1 << 20) == 0 else str(value or "none")
         rows = [row for row in table.split("\n") if f"`--{name}`" in row]
         assert len(rows) == 1, name
-        assert re.search(rf"\b{shown}\b", rows[0].split("|")[2]), f"{rows[0]}: not {shown}"
+        assert any(re.search(rf"\b{shown}\b", cell) for cell in rows[0].split("|")[2:4]), \
+            f"{rows[0]}: not {shown}"
