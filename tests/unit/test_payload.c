@@ -733,6 +733,102 @@ static void test_many_records(void **state)
 	buf_deinit(&out);
 }
 
+/* ---- joined and borrowed --------------------------------------------------------------------- */
+
+/* All documents of a whole payload, with how many there are, of which so many lie in it. */
+static void tell_whole(struct slice octets, struct buf *out)
+{
+	struct stats stats = { .events = 0 };
+	struct payload *p = payload_new(PAYLOAD_WHOLE, &limits, &stats);
+	struct documents documents;
+	struct fault fault;
+	struct slice in = octets;
+	enum step step;
+	unsigned count = 0;
+	unsigned borrowed = 0;
+	char counts[32];
+	assert_non_null(p);
+	out->len = 0;
+	documents_init(&documents);
+	while ((step = payload_next(p, &in, true, &documents, &fault)) == STEP_OK)
+		;
+	assert_int_equal(step, STEP_MORE);
+	size_t size = 0;
+	for (const struct document *d = documents.first; d != NULL; d = d->next) {
+		count++;
+		borrowed += d->borrowed;
+		size += d->len + DOCUMENT_COST;
+	}
+	assert_int_equal(size, documents.size);
+	(void)snprintf(counts, sizeof(counts), "%u/%u\n", borrowed, count);
+	add_text(out, counts);
+	tell_documents(out, &documents);
+	payload_free(&p);
+}
+
+static void test_joined(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *octets;
+		const char *expected;
+	} rows[] = {
+		{ "{\"message\":\"a\"}", "1/1\nT a\n" },
+		{ "{\"message\":\"a\"}{\"message\":\"b\"}\n\t{\"x\":[{}],\"message\":\"c\"} ",
+		  "1/1\nT a\nT b\nT c\n" },
+		/* What yields nothing and what yields something else ends a run. */
+		{ "{\"message\":\"a\"}{\"records\":[]}{\"message\":\"b\"}{\"message\":7}",
+		  "2/2\nT a\nT b\n! event\n" },
+		{ "{\"message\":\"a\"}\nline\n{\"message\":\"b\"}",
+		  "3/3\nT a\n[lines]\nL line\nT b\n" },
+		{ "{\"message\":\"a\"}{\"messageType\":\"CONTROL_MESSAGE\"}{\"message\":\"b\"}",
+		  "3/3\nT a\n[control]\nT b\n" },
+		/* What came out of base64 lies in a buffer that goes; so does the end of a line. */
+		{ "{\"message\":\"a\"}{\"awslogs\":{\"data\":\"eyJtZXNzYWdlIjoiYiJ9\"}}{\"message\":\"c\"}",
+		  "2/3\nT a\nT b\nT c\n" },
+		{ "one\ntwo\nthree", "1/2\n[lines]\nL one\nL two\nL three\n" },
+	};
+	struct buf out;
+	buf_init(&out, ROOM);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		tell_whole(slice_text(rows[i].octets), &out);
+		expect(rows[i].octets, 0, &out, rows[i].expected);
+	}
+	buf_deinit(&out);
+}
+
+/* A gzip member of nothing between messages ends their run, and messages in gzip are joined, too. */
+static void test_joined_in_gzip(void **state)
+{
+	(void)state;
+	enum { MESSAGES = 10000 };
+	const struct slice message = SLICE_LITERAL("{\"message\":\"a\"}\n");
+	struct buf octets;
+	struct buf gz;
+	struct buf out;
+	buf_init(&octets, ROOM);
+	buf_init(&gz, ROOM);
+	buf_init(&out, ROOM);
+	add_slice(&octets, message);
+	add_gzip(&octets, SLICE_NONE);
+	add_slice(&octets, message);
+	tell_whole(buf_slice(&octets), &out);
+	expect("nothing between", 0, &out, "2/2\nT a\nT a\n");
+	octets.len = 0;
+	for (unsigned i = 0; i < MESSAGES; i++)
+		add_slice(&octets, message);
+	add_gzip(&gz, buf_slice(&octets));
+	limits.ratio = 1100;
+	tell_whole(buf_slice(&gz), &out);
+	limits = limits_standard();
+	/* 15 octets each, 64 KiB a run. */
+	assert_memory_equal(out.data, "0/3\nT a\n", 8);
+	assert_int_equal(out.len, 4 + MESSAGES * strlen("T a\n"));
+	buf_deinit(&octets);
+	buf_deinit(&gz);
+	buf_deinit(&out);
+}
+
 /* ---- long lines ----------------------------------------------------------------------------- */
 
 static void add_line(struct buf *to, const char *before, size_t len, const char *after)
@@ -856,7 +952,8 @@ int main(void)
 		cmocka_unit_test(test_small_cap),      cmocka_unit_test(test_inflated_in_all),
 		cmocka_unit_test(test_ratio),	       cmocka_unit_test(test_many_records),
 		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_lines_and_spaces),
-		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_idle),	       cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_joined_in_gzip),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
