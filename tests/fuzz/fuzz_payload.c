@@ -41,8 +41,11 @@ static void convert(struct documents *d, struct outcome *o)
 		o->new_run = o->new_run || d->first->kind != DOCUMENT_LINES ||
 			     d->first->first_lines;
 		logevents_open(&events, d->first);
-		while (logevents_next(&events, &event))
+		while (logevents_next(&events, &event)) {
+			/* Each message is JSON of its own, joined to others or not. */
+			o->new_run = o->new_run || d->first->kind == DOCUMENT_MESSAGES;
 			note(o, &event);
+		}
 	}
 	logevents_deinit(&events);
 }
