@@ -165,6 +165,10 @@ static void test_every_octet_is_read(void **state)
 	char text[TOKEN_LIMIT - 1];
 	struct tokens t;
 	const char *why;
+	/* Valgrind takes the page that may not be touched for a mistake. */
+	const char *preloaded = getenv("LD_PRELOAD");
+	if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL)
+		skip();
 	page = (size_t)sysconf(_SC_PAGESIZE);
 	memset(text, 'x', sizeof(text));
 	char file[3 * TOKEN_LIMIT];
