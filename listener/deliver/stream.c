@@ -7,9 +7,10 @@
  *       └──────────────── after the back-off ──────────────────────┘
  *
  * A block is delivered when the collector's kernel has acknowledged its last octet, or the end of the
- * TLS record that has it (wire.c). What a collector's kernel has taken its process may not have read when it dies, and TCP does not tell; so acknowledged blocks are
- * kept for a moment, and sent again in the next session with all that was not acknowledged. Flows may
- * come twice then, and are counted. README.md beside this has what may be missing all the same.
+ * TLS record that has it (wire.c). What a collector's kernel has taken its process may not have read
+ * when it dies, and TCP does not tell; so acknowledged blocks are kept for a moment, and sent again in
+ * the next session with all that was not acknowledged. Flows may come twice then, and are counted.
+ * README.md beside this has what may be missing all the same.
  *
  *   output ─pull─▶ sent (written, not acknowledged) ─▶ kept (acknowledged) ─▶ output
  *      ▲                └──────────── the session broke ─────┘

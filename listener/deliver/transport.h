@@ -5,9 +5,9 @@
 #include "deliver/output.h"
 
 /*
- * How blocks leave: a writer (file, standard output), a stream (tcp, tls) or datagrams (udp). A transport
- * pulls blocks from its output when it can carry them, and says what became of each. All of it on
- * the worker's thread.
+ * How blocks leave: a writer (file, standard output), a stream (tcp, tls) or datagrams (udp). A
+ * transport pulls blocks from its output when it can carry them, and says what became of each. All of
+ * it on the worker's thread.
  */
 struct transport {
 	const struct transport_class *class;
