@@ -40,6 +40,8 @@ class Certificates:
         """A context for peers."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(self.pem(trusts))
+        # Python takes any end for a good one.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         if newest:
             context.maximum_version = newest
         if shows:

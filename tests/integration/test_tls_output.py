@@ -37,7 +37,7 @@ def trust(certificates):
 # ---- nothing is lost -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(250, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(250, marks=pytest.mark.long)])
 def test_kills_lose_nothing(start, collect_tls, trust, kills):
     test_stream.run_kills(start, collect_tls, kills, *trust)
 
