@@ -11,7 +11,7 @@
 
 #include "receive/server.h"
 
-enum take_state { TWIN, CONVERTING, STORING, DELIVERING };
+enum take_state { TWIN, CONVERTING, STORING, DELIVERING, ENDING };
 
 struct take {
 	LIST_ENTRY(take) same; /* in the bucket of its digest */
@@ -94,11 +94,13 @@ static void take_free(struct take *t)
 	free(t);
 }
 
+/* The owner may leave it upon anything that it is told. */
 static void end_take(struct take *t, const struct verdict *verdict)
 {
+	t->state = ENDING;
+	release_body(t);
 	const struct take_owner *owner = t->owner;
 	void *data = t->data;
-	release_body(t);
 	take_free(t);
 	if (owner != NULL)
 		owner->done(data, verdict);
@@ -128,11 +130,9 @@ static void finish(struct take *t, const struct verdict *verdict)
 	}
 	end_take(t, verdict);
 	while (same.kind != VERDICT_LATER && (twin = find_same(all, &digest, true)) != NULL) {
-		struct take *ended = twin;
+		twin->state = ENDING;
 		tell_converted(twin);
-		/* Its owner may have left it upon that. */
-		if (find_same(all, &digest, true) == ended)
-			end_take(ended, &same);
+		end_take(twin, &same);
 	}
 	twin = find_same(all, &digest, true);
 	if (twin != NULL && find_same(all, &digest, false) == NULL)
@@ -185,6 +185,13 @@ static void store(struct take *t, uint64_t emitted)
 		on_stored(t, -ENOMEM);
 }
 
+static void give_up(struct take *t)
+{
+	t->state = ENDING;
+	tell_converted(t);
+	finish(t, &later_memory);
+}
+
 static void reject(struct take *t, const struct fault *fault)
 {
 	struct verdict verdict = { .kind = VERDICT_NEVER, .why = fault_name(fault->code) };
@@ -197,8 +204,7 @@ static void reject(struct take *t, const struct fault *fault)
 static void end_conversion(struct take *t, enum step step, const struct fault *fault)
 {
 	if (step == STEP_BAD && fault->code == FAULT_MEMORY) {
-		tell_converted(t);
-		finish(t, &later_memory);
+		give_up(t);
 		return;
 	}
 	if (step == STEP_BAD) {
@@ -245,8 +251,7 @@ static enum turn_result on_turn(struct turn *turn)
 	struct take *t = CONTAINER_OF(turn, struct take, turn);
 	struct fault fault;
 	if (t->intake == NULL && !begin_intake(t)) {
-		tell_converted(t);
-		finish(t, &later_memory);
+		give_up(t);
 		return TURN_DONE;
 	}
 	choose_way(t);
@@ -315,8 +320,10 @@ void take_leave(struct take **take)
 	if (t == NULL)
 		return;
 	t->owner = NULL;
-	if (t->intake == NULL && (t->state == TWIN || t->state == CONVERTING))
-		/* Nothing of it is anywhere: as if it had not come. Its twins go on without it. */
+	/* While nothing of it is anywhere it is as if it had not come. Its twins go on without it. */
+	if (t->state == TWIN)
+		end_take(t, &later_memory);
+	else if (t->state == CONVERTING && t->intake == NULL)
 		finish(t, &later_memory);
 }
 

@@ -22,7 +22,7 @@
 enum {
 	READ_AHEAD = 256 * 1024, /* octets of frames read at a time, or one frame */
 	TRY_AGAIN_MS = 1000,
-	LONGEST_PAYLOAD = 1 << 30, /* whatever --max-payload was when it came */
+	LONGEST = 1 << 30, /* payload that was taken, whatever --max-payload was then */
 };
 
 struct spool_entry {
@@ -147,16 +147,8 @@ static void pass_before(struct spool *s, struct place at)
 	}
 }
 
-static void skip_to(struct spool *s, struct place to)
-{
-	pass_before(s, to);
-	if (place_compare(s->read, to) < 0)
-		s->read = to;
-	note_delivered(s);
-}
-
-/* Goes over what needs no replay, and sees to it that the rest gets one. */
-static void advance(struct spool *s)
+/* Goes over what needs no replay. */
+static void pass_whole(struct spool *s)
 {
 	struct spool_entry *e;
 	while ((e = TAILQ_FIRST(&s->ahead)) != NULL && e->events == SPOOL_EVENTS_ALL &&
@@ -164,6 +156,25 @@ static void advance(struct spool *s)
 		TAILQ_REMOVE(&s->ahead, e, link);
 		pass(s, e);
 	}
+}
+
+static void skip_to(struct spool *s, struct place to)
+{
+	pass_before(s, to);
+	if (place_compare(s->read, to) < 0)
+		s->read = to;
+	pass_whole(s);
+	note_delivered(s);
+}
+
+/* Sees to it that what needs a replay gets one. */
+static void advance(struct spool *s)
+{
+	bool at_hand = s->reading || s->current != NULL || !STAILQ_EMPTY(&s->fetched);
+	pass_whole(s);
+	/* Up to where reading has come, then, nothing is left to do. */
+	if (!at_hand && place_compare(s->read, s->reader.at) < 0)
+		skip_to(s, s->reader.at);
 	fetch(s);
 }
 
@@ -297,7 +308,10 @@ static void on_read(uv_work_t *work)
 
 static void on_again(uv_timer_t *timer)
 {
-	advance(timer->data);
+	struct spool *s = timer->data;
+	if (!STAILQ_EMPTY(&s->fetched))
+		worker_schedule(s->worker, &s->turn);
+	advance(s);
 }
 
 static void tell_read_error(struct spool *s)
@@ -530,7 +544,7 @@ int spool_open(struct spool **s, struct worker *w, struct seen *seen)
 	TAILQ_INIT(&new->passed);
 	STAILQ_INIT(&new->fetched);
 	STAILQ_INIT(&new->batch);
-	segment_reader_init(&new->reader, store_folder(new->store), new->read, LONGEST_PAYLOAD);
+	segment_reader_init(&new->reader, store_folder(new->store), new->read, LONGEST);
 	uv_timer_init(&w->loop, &new->again);
 	new->again.data = new;
 	*s = new;
@@ -551,9 +565,13 @@ void spool_close(struct spool *s)
 	spool_stop(s);
 	s->closed = true;
 	worker_unschedule(s->worker, &s->turn);
+	if (s->entry != NULL)
+		free_entry(s, s->entry);
 	drop_current(s);
 	uv_close((uv_handle_t *)&s->again, NULL);
-	bool empty = place_compare(s->delivered, s->stored) == 0 && TAILQ_EMPTY(&s->pending);
+	/* What is pending will be known when it comes again, so it has to be there. */
+	bool empty = place_compare(s->delivered, s->stored) == 0 && s->owed == 0 &&
+		     TAILQ_EMPTY(&s->pending);
 	store_close(s->store, empty);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
 #include "disk.h"
 #include "spool/store.h"
 
@@ -30,7 +31,6 @@ static struct {
 	struct payload payload[PAYLOADS];
 	unsigned payloads;
 	unsigned done;
-	int saved_stderr;
 } rig;
 
 /* ---- the rig --------------------------------------------------------------------------------- */
@@ -74,7 +74,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&rig, 0, sizeof(rig));
-	rig.saved_stderr = stderr_redirect("/dev/null");
+	log_set_level(LOG_ERROR);
 	temp_folder(rig.folder);
 	start();
 	disk_reset();
@@ -87,7 +87,6 @@ static int tear_down(void **state)
 	if (rig.store != NULL)
 		end(false);
 	remove_folder(rig.folder);
-	stderr_restore(rig.saved_stderr);
 	return 0;
 }
 
