@@ -636,6 +636,12 @@ static int open_folder(struct store *s, const char *path)
 	return s->position_fd < 0 ? -errno : 0;
 }
 
+static int replace_position(struct store *s, struct place to)
+{
+	int error = write_position(s, to);
+	return error != 0 || fdatasync(s->position_fd) == 0 ? error : -errno;
+}
+
 /*
  * Where delivery goes on, after segments are gone that lie before it. A position outside of what is
  * there tells nothing, except that all of it is delivered: better twice than never. It does not stay,
@@ -662,9 +668,7 @@ static int find_state(struct store *s, struct store_state *state)
 	if (noted.segment == 0)
 		(void)!ftruncate(s->position_fd, 0);
 	else if (place_compare(noted, delivered) != 0)
-		error = write_position(s, delivered);
-	if (error == 0 && fdatasync(s->position_fd) != 0)
-		error = -errno;
+		error = replace_position(s, delivered);
 	remove_before(s, delivered.segment);
 	return error;
 }

@@ -43,6 +43,8 @@ void disk_wait_for_sync(void);
  * it that is killed here.
  */
 void disk_cut(bool cut);
+/* So many octets of a file were there when fdatasync(2) was last called for it. */
+uint64_t disk_synced(const char *path);
 void disk_set_clock(int64_t seconds_ahead);
 
 #endif

@@ -151,6 +151,7 @@ struct rig_put *rig_put(unsigned peer, unsigned payload)
 	add_payload(&body, payload);
 	put->peer = peer;
 	put->payload = payload;
+	put->since = (int64_t)time(NULL);
 	put->octets = body.cap;
 	put->next = rig.puts;
 	rig.puts = put;

@@ -27,6 +27,7 @@ struct rig_put {
 	bool answered;
 	bool leaves; /* its peer goes away once it is converted */
 	size_t octets;
+	int64_t since; /* by the clock */
 };
 
 struct rig {
@@ -64,7 +65,10 @@ void rig_leave(struct rig_put *put);
 
 /* Lets the loop work for a few rounds. */
 void rig_turn(unsigned rounds);
-/* Until all puts have their answers and all that the outputs have room for is with them. */
+/*
+ * Until all puts have their answers and all that the outputs have room for is with them. Answers that
+ * wait for delivery do not come.
+ */
 void rig_settle(void);
 /* The same, with all that is handed over delivered too. */
 void rig_settle_all(void);
