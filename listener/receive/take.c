@@ -27,6 +27,8 @@ struct take {
 	struct intake *intake; /* once conversion has begun */
 	bool counting;	       /* the outputs get the rest from the spool, which is owed it */
 	bool counted;	       /* so it was, when it was given to the spool */
+	uint64_t emitted; /* events that the outputs have got; with counting the first so many */
+	bool resuming;	  /* the spool has no room for the rest: it waits for the outputs */
 	uint64_t flows;
 	struct delivery delivery;
 	const struct take_owner *owner; /* NULL: gone */
@@ -76,7 +78,7 @@ static void release_body(struct take *t)
 
 static void tell_converted(struct take *t)
 {
-	if (t->owner != NULL)
+	if (t->owner != NULL && !t->resuming)
 		t->owner->converted(t->data);
 }
 
@@ -155,6 +157,19 @@ static void deliver(struct take *t)
 	release_body(t);
 }
 
+/*
+ * Part of its flows is out, so that it cannot be refused any more: the rest waits for the outputs.
+ * What comes after it has to get in line, as when the spool is owed it.
+ */
+static void resume(struct take *t)
+{
+	t->resuming = true;
+	t->counting = true;
+	spool_owe(t->all->spool);
+	t->turn.any_time = false;
+	start_converting(t);
+}
+
 static void on_stored(void *data, int error)
 {
 	struct take *t = data;
@@ -163,6 +178,8 @@ static void on_stored(void *data, int error)
 	} else if (!t->counted) {
 		/* Its flows are with the outputs: their word is as good. */
 		deliver(t);
+	} else if (t->emitted > 0) {
+		resume(t);
 	} else {
 		bool full = error == -ENOSPC || error == -EDQUOT;
 		finish(t, &(struct verdict){ .kind = VERDICT_LATER,
@@ -171,7 +188,7 @@ static void on_stored(void *data, int error)
 	}
 }
 
-static void store(struct take *t, uint64_t emitted)
+static void store(struct take *t)
 {
 	struct seen_payload payload = {
 		.digest = t->digest,
@@ -181,7 +198,7 @@ static void store(struct take *t, uint64_t emitted)
 	t->counted = t->counting;
 	t->counting = false;
 	if (!spool_put(t->all->spool, &payload, buf_slice(&t->body),
-		       t->counted ? emitted : SPOOL_EVENTS_ALL, on_stored, t))
+		       t->counted ? t->emitted : SPOOL_EVENTS_ALL, on_stored, t))
 		on_stored(t, -ENOMEM);
 }
 
@@ -211,13 +228,19 @@ static void end_conversion(struct take *t, enum step step, const struct fault *f
 		reject(t, fault);
 		return;
 	}
-	uint64_t emitted = intake_emitted(t->intake);
+	t->emitted = intake_emitted(t->intake);
 	t->flows = intake_flows(t->intake);
 	t->state = t->all->spool != NULL ? STORING : DELIVERING;
 	intake_free(&t->intake);
+	if (t->resuming) {
+		t->counting = false;
+		spool_owe_less(t->all->spool);
+		deliver(t);
+		return;
+	}
 	tell_converted(t);
 	if (t->all->spool != NULL)
-		store(t, emitted);
+		store(t);
 	else
 		deliver(t);
 }
@@ -243,6 +266,8 @@ static bool begin_intake(struct take *t)
 {
 	t->intake = intake_new(&t->all->worker->pipeline, PAYLOAD_WHOLE, t->peer);
 	t->rest = buf_slice(&t->body);
+	if (t->intake != NULL && t->resuming)
+		intake_replay(t->intake, t->emitted);
 	return t->intake != NULL;
 }
 
@@ -323,7 +348,7 @@ void take_leave(struct take **take)
 	/* While nothing of it is anywhere it is as if it had not come. Its twins go on without it. */
 	if (t->state == TWIN)
 		end_take(t, &later_memory);
-	else if (t->state == CONVERTING && t->intake == NULL)
+	else if (t->state == CONVERTING && t->intake == NULL && !t->resuming)
 		finish(t, &later_memory);
 }
 

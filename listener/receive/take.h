@@ -19,7 +19,8 @@
  *                     └─ damaged ─▶ NEVER (REJECT)
  *
  * Once conversion has begun a payload is taken to its end even if its peer goes away: the peer will
- * send it again, and then gets DUP.
+ * send it again, and then gets DUP. One that the spool has no room for, part of which is out already,
+ * is not refused: its rest waits for the outputs, and it is taken when they have it.
  */
 
 enum verdict_kind {

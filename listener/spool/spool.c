@@ -94,6 +94,11 @@ static void free_entry(struct spool *s, struct spool_entry *e)
 	free(e);
 }
 
+static void count_octets(struct spool *s)
+{
+	s->worker->stats.spool_bytes = store_octets(s->store);
+}
+
 static void note_delivered(struct spool *s)
 {
 	struct spool_entry *e;
@@ -105,7 +110,7 @@ static void note_delivered(struct spool *s)
 	}
 	if (e == NULL)
 		s->delivered = s->read;
-	s->worker->stats.spool_bytes = store_octets(s->store);
+	count_octets(s);
 	if (place_compare(before, s->delivered) != 0)
 		store_delivered(s->store, s->delivered);
 }
@@ -203,6 +208,7 @@ static void end_put(struct spool_entry *e, int error)
 	TAILQ_REMOVE(&s->pending, e, link);
 	if (e->events != SPOOL_EVENTS_ALL)
 		spool_owe_less(s);
+	count_octets(s);
 	/* One that the outputs have nothing of needs no entry: a backlog costs no memory. */
 	if (error != 0 || e->events == 0)
 		free_entry(s, e);
@@ -335,7 +341,7 @@ static void on_read_done(uv_work_t *work, int status)
 		tell_read_error(s);
 	else
 		s->told_error = false;
-	/* The end of what an earlier run left; of ours only when somebody took it away. */
+	/* Of ours somebody took away what should be there. */
 	if (s->read_error == 0 && STAILQ_EMPTY(&s->fetched) && s->current == NULL)
 		skip_to(s, s->until);
 	if (!STAILQ_EMPTY(&s->fetched))
@@ -532,7 +538,7 @@ int spool_open(struct spool **s, struct worker *w, struct seen *seen)
 		return error;
 	}
 	new->worker = w;
-	w->stats.spool_bytes = store_octets(new->store);
+	count_octets(new);
 	new->seen = seen;
 	new->read = state.delivered;
 	new->delivered = state.delivered;

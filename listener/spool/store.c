@@ -86,8 +86,8 @@ static uint64_t frame_octets(const struct append *a)
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-/* Octets of the segment's file, as far as that can be found out. */
-static uint64_t segment_octets(const struct store *s)
+/* Octets of the open segment, as far as that can be found out. */
+static uint64_t open_octets(const struct store *s)
 {
 	struct stat st;
 	return fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : s->good;
@@ -98,7 +98,7 @@ static void end_segment(struct store *s)
 {
 	if (s->fd < 0)
 		return;
-	uint64_t left = segment_octets(s) - s->good;
+	uint64_t left = open_octets(s) - s->good;
 	atomic_fetch_add(&s->octets, left);
 	close(s->fd);
 	s->fd = -1;
@@ -636,6 +636,15 @@ static int open_folder(struct store *s, const char *path)
 	return s->position_fd < 0 ? -errno : 0;
 }
 
+/* Octets of a segment, 0 when it is not there. */
+static uint64_t segment_octets(const struct store *s, uint64_t number)
+{
+	char name[SEGMENT_NAME];
+	struct stat st;
+	segment_name(number, ".put", name);
+	return fstatat(s->dir, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 static int replace_position(struct store *s, struct place to)
 {
 	int error = write_position(s, to);
@@ -657,7 +666,8 @@ static int find_state(struct store *s, struct store_state *state)
 	struct place end = { view.used + 1, 0 };
 	struct place oldest = { view.first == 0 ? end.segment : view.first, 0 };
 	bool all = view.first != 0 && place_compare(noted, (struct place){ view.last + 1, 0 }) == 0;
-	bool within = noted.segment >= oldest.segment && noted.segment <= view.last;
+	bool within = noted.segment >= oldest.segment && noted.segment <= view.last &&
+		      noted.offset <= segment_octets(s, noted.segment);
 	struct place delivered = all ? end : within ? noted : oldest;
 	s->oldest = oldest.segment;
 	s->segment = view.used;

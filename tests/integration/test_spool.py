@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_the_segments_are_what_peers_send(start, folder, tmp_path):
 # ---- outputs that are down, or slow --------------------------------------------------------------
 
 
-def spool_much(start, folder, collector, octets):
+def spool_much(start, folder, collector, octets, first=0):
     """
     The collector is not there: all that peers PUT is acknowledged, and comes once it is, in order.
     The most memory that this took.
@@ -117,7 +118,8 @@ def spool_much(start, folder, collector, octets):
     with start(*to(collector.port), "--spool", folder,
                binary=harness.RELEASE or harness.BINARY) as daemon:
         most = octets // len(sessions.numbered(0, 2000)) // 2 + 1
-        sent = chaos.Resenders(daemon, peers=2, records=2000, ahead=8, most=most).wait()
+        sent = chaos.Resenders(daemon, peers=2, records=2000, ahead=8, most=most,
+                                first=first).wait()
         assert daemon.log_lines("WARN output: not there yet")
         counters = daemon.stats()
         assert counters["spool_bytes"] >= octets and counters["flows"] < len(sent)
@@ -150,7 +152,7 @@ def absent(tmp_path):
 def test_memory_does_not_grow_with_what_is_spooled(start, folder, absent):
     """Past what outputs hold in memory at most, that is."""
     little = spool_much(start, folder, absent(), 12 * harness.MIB)
-    much = spool_much(start, folder, absent(), 60 * harness.MIB)
+    much = spool_much(start, folder, absent(), 60 * harness.MIB, 10**7)
     with start("--spool", folder, binary=harness.RELEASE or harness.BINARY) as idle:
         least = idle.peak_memory()
     print(f"peak memory: idle {least >> 10} KiB, 12 MiB spooled {little >> 10} KiB, "
@@ -465,21 +467,24 @@ def test_retry_for_want_of_room_leaves_no_flows(start, folder, records):
     What got RETRY will come again: none of its flows may be out, not even of one that was begun
     before the outputs were full.
     """
-    with start("--spool", folder, "--spool-max", "1M", pipe=True) as daemon:
-        with daemon.connect() as peer:
-            first = 0
-            replies = []
-            while not any(r.startswith("RETRY") for r in replies) and first < 60:
-                replies.append(peer.ask("p", sessions.numbered(first * records, records)))
-                first += 1
-            daemon.pipe.start_reading()
-            todo = [n for n, r in enumerate(replies) if not r.startswith("ACK")]
-            for n in todo:
-                harness.wait_for("an ACK", lambda: peer.ask(
-                    "p", sessions.numbered(n * records, records)).startswith("ACK "))
-        wait_delivered(daemon, first * records)
+    batches = [sessions.numbered(n * records, records) for n in range(120_000 // records)]
+    with start("--spool", folder, "--spool-max", "1M", pipe=True) as daemon, \
+            daemon.connect() as peer:
+        sender = threading.Thread(daemon=True, target=lambda: [
+            peer.put(f"p{n}", octets) for n, octets in enumerate(batches)])
+        sender.start()
+        daemon.wait_stats(retries=1)
+        daemon.pipe.start_reading()
+        answers = [peer.reply() for _ in batches]
+        for n, octets in enumerate(batches):
+            if answers[n].startswith("RETRY"):
+                assert answers[n].endswith(" spool full")
+                harness.wait_for("an ACK", lambda: peer.ask("p", octets) == f"ACK p {records}")
+            else:
+                assert answers[n] == f"ACK p{n} {records}"
+        wait_delivered(daemon, 120_000)
         numbers = chaos.ftsq_numbers("\n".join(daemon.terminate()) + "\n")
-    assert len(numbers) == len(set(numbers)) == first * records
+    assert len(numbers) == len(set(numbers)) == 120_000
 
 
 def test_outputs_that_keep_up_need_no_spool(start, folder):
