@@ -385,20 +385,24 @@ class Proxy:
         return False
 
 
-def random_faults(seed, most=60_000, kinds=("reset", "cut", "half", "stall"), every=1):
-    """Faults for Proxy: something happens to each `every`th connection, at a random octet."""
+def random_faults(seed, most=60_000, kinds=("reset", "cut", "half", "stall"), back=True, last=None):
+    """
+    Faults for Proxy: something happens to every connection, or only to the first so many, at a
+    random octet; to what is sent back, too, or not.
+    """
     rng = random.Random(seed)
 
-    def faults(n):
-        def one(room):
-            piece = rng.choice((65536, 65536, 1000, 17))
-            end = rng.choice(kinds)
-            return Fault(piece=piece, at=rng.randrange(room), end=end,
-                         delay=0.0005 if piece == 1000 else 0.0)
+    def one(room):
+        piece = rng.choice((65536, 65536, 1000, 17))
+        return Fault(piece=piece, at=rng.randrange(room), end=rng.choice(kinds),
+                     delay=0.0005 if piece == 1000 else 0.0)
 
-        if n % every:
+    def faults(n):
+        if last is not None and n >= last:
             return NO_FAULT, NO_FAULT
-        forth, back = one(most), one(most // 100 + 1)
-        return rng.choice(((forth, NO_FAULT), (NO_FAULT, back), (forth, back)))
+        if not back:
+            return one(most), NO_FAULT
+        there, here = one(most), one(most // 100 + 1)
+        return rng.choice(((there, NO_FAULT), (NO_FAULT, here), (there, here)))
 
     return faults
