@@ -73,6 +73,7 @@ class Resenders:
     """
     Peers that PUT numbered records, some before their answers, until every one of them is
     acknowledged: what has no answer when a connection ends, and what got RETRY, is sent again.
+    records: in a payload, or several such numbers, by turns.
 
         sent     numbers, in ranges, one for each payload
         acked    the same, in the order of the answers
@@ -83,11 +84,10 @@ class Resenders:
 
     def __init__(self, place, peers=4, records=100, ahead=4, pause=0.0, most=10**9, first=0):
         self.place = place
-        self.records, self.ahead, self.pause, self.most = records, ahead, pause, most
-        self.first = first
+        self.records = (records,) if isinstance(records, int) else records
+        self.ahead, self.pause, self.most, self.first = ahead, pause, most, first
         self.sent, self.acked, self.losses, self.failures = [], [], [], []
         self.dups = self.retries = 0
-        self.latencies = None  # a list, to be filled
         self.ending = threading.Event()
         self.threads = [threading.Thread(target=self._guarded, args=(n,), daemon=True)
                         for n in range(peers)]
@@ -102,10 +102,10 @@ class Resenders:
 
     def _payloads(self, n):
         number = n * self.PEER + self.first
-        for _ in range(self.most):
+        for payload in range(self.most):
             if self.ending.is_set():
                 return
-            mine = range(number, number + self.records)
+            mine = range(number, number + self.records[(payload + n) % len(self.records)])
             number = mine.stop
             self.sent.append(mine)
             yield mine
@@ -128,15 +128,15 @@ class Resenders:
             except OSError:
                 pass
             if flying:
-                self.losses.append(sum(len(mine) for mine, _ in flying))
-            again.extendleft(mine for mine, _ in reversed(flying))
+                self.losses.append(sum(map(len, flying)))
+            again.extendleft(reversed(flying))
 
     def _connection(self, peer, new, again, flying):
         """False: there is nothing new any more. True: the connection ended."""
         while True:
             mine = again.popleft() if again else next(new, None)
             if mine is not None:
-                flying.append((mine, time.monotonic()))
+                flying.append(mine)
                 peer.put(f"p{mine.start}", sessions.numbered(mine.start, len(mine)))
                 if self.pause:
                     time.sleep(self.pause)
@@ -150,7 +150,7 @@ class Resenders:
         reply = peer.reply()
         if reply is None:
             return False
-        mine, since = flying.popleft()
+        mine = flying.popleft()
         word, ident, rest = reply.split(" ", 2)
         assert ident == f"p{mine.start}", f"{reply} for p{mine.start}"
         if word == "RETRY":
@@ -160,8 +160,6 @@ class Resenders:
             return True
         assert word in ("ACK", "DUP") and rest == str(len(mine)), reply
         self.dups += word == "DUP"
-        if self.latencies is not None:
-            self.latencies.append(time.monotonic() - since)
         self.acked.append(mine)
         return True
 

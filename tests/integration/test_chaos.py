@@ -3,7 +3,10 @@
 Things break at random moments under load: the process, the collector, the network. What was
 acknowledged is in the outputs, whatever happened; what came twice is counted, and has its bound.
 """
+import os
 import random
+import signal
+import threading
 import time
 
 import pytest
@@ -19,7 +22,11 @@ def report(**figures):
     print("; ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items()))
 
 
-def text_numbers(path, fmt):
+def file_numbers(path, fmt):
+    if fmt == "ipfix":
+        found = collectors.ipfixdump(path, sessions=1000)[1]
+        return [int(r["values"]["octetDeltaCount"]) for r in found
+                if "octetDeltaCount" in r["values"]]
     with open(path, "rb") as file:
         octets = file.read()
     return sessions.csv_numbers(octets) if fmt == "csv" else chaos.ftsq_numbers(octets.decode())
@@ -35,6 +42,58 @@ def wait_replayed(daemon, folder):
     """Back once nothing of the spool is undelivered."""
     harness.wait_for("everything delivered", lambda: not chaos.undelivered(folder), 120)
     daemon.stats()
+
+
+# ---- a reader of fits and starts -----------------------------------------------------------------
+
+
+def run_fits(tmp_path, seed, most, ahead, spool_max):
+    """
+    Standard output is read in bursts, payloads are of all sizes: flows go straight, from disk, in
+    part by both ways, and with no room on disk either. Each comes once, in its peer's order.
+    """
+    rng = random.Random(seed)
+    options = "--spool", tmp_path / "spool", "--spool-max", spool_max, "--spool-segment", "64K"
+    with harness.Daemon(tmp_path, *options, pipe=True) as daemon:
+        got = []
+
+        def read():
+            while octets := os.read(daemon.pipe.read_end, rng.choice((4096, 65536, 65536))):
+                got.append(octets)
+                if rng.random() < 0.02:
+                    time.sleep(rng.random() * 0.3)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        peers = chaos.Resenders(daemon, peers=3, records=(1, 3000, 40, 20_000, 500), ahead=ahead,
+                                most=most)
+        sent = peers.wait()
+        harness.wait_for("flows", lambda: daemon.stats()["flows"] >= len(sent), 90)
+        counters = daemon.stats()
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_exit()
+        reader.join(harness.WAIT)
+        os.close(daemon.pipe.read_end)
+        daemon.pipe.read_end = -1
+        daemon.check_end()
+    numbers = chaos.ftsq_numbers(b"".join(got).decode())
+    report(flows=len(sent), stored=counters["spooled"], from_disk=counters["spool_replayed"],
+           retries=peers.retries)
+    assert len(numbers) == len(sent) and set(numbers) == sent
+    assert chaos.in_order(numbers)
+
+
+@pytest.mark.parametrize("ahead, spool_max", [(8, "1G"), (0, "1M")])
+def test_a_reader_of_fits_and_starts(tmp_path, ahead, spool_max):
+    """With a spool that may be full peers wait for each answer: RETRY is sent again before more."""
+    run_fits(tmp_path, 1, 20, ahead, spool_max)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("ahead, spool_max", [(8, "1G"), (0, "1M")])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_reader_of_fits_and_starts_for_long(tmp_path, seed, ahead, spool_max):
+    run_fits(tmp_path, seed, 150, ahead, spool_max)
 
 
 # ---- kill -9 -------------------------------------------------------------------------------------
@@ -77,9 +136,9 @@ def run_kills(tmp_path, kills, flows, output, numbers, window, before_end=lambda
     assert max(unnoted) <= window and unanswered <= kills * 4 * 7 * 100
 
 
-def run_text_kills(tmp_path, kills, flows, fmt):
+def run_file_kills(tmp_path, kills, flows, fmt):
     path = tmp_path / "flows"
-    run_kills(tmp_path, kills, flows, ("-o", f"{fmt}:{path}"), lambda: text_numbers(path, fmt),
+    run_kills(tmp_path, kills, flows, ("-o", f"{fmt}:{path}"), lambda: file_numbers(path, fmt),
               window=WINDOW)
 
 
@@ -87,15 +146,15 @@ def run_text_kills(tmp_path, kills, flows, fmt):
 WINDOW = 6 * harness.MIB // 60
 
 
-@pytest.mark.parametrize("fmt", ["ftsq", "csv"])
+@pytest.mark.parametrize("fmt", ["ftsq", "csv", "ipfix"])
 def test_kills_lose_nothing_in_a_file(tmp_path, fmt):
-    run_text_kills(tmp_path, 3, 9_000, fmt)
+    run_file_kills(tmp_path, 3, 9_000, fmt)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("fmt", ["ftsq", "csv"])
 def test_two_hundred_kills_lose_nothing_in_a_file(tmp_path, fmt):
-    run_text_kills(tmp_path, 200, 1_000_000, fmt)
+    run_file_kills(tmp_path, 200, 1_000_000, fmt)
 
 
 def run_collector_kills(tmp_path, kills, flows):

@@ -177,7 +177,7 @@ def test_the_same_rejected_at_the_same_time(start):
 
 def test_the_same_while_outputs_are_full(start):
     """The second waits for the first; one that goes away takes nothing with it."""
-    octets = sessions.numbered(0, 100_000)
+    octets = sessions.numbered(0, 60_000)
     with start(pipe=True) as daemon, daemon.connect() as second:
         with daemon.connect() as first:
             first.put("a", octets)
@@ -185,15 +185,15 @@ def test_the_same_while_outputs_are_full(start):
             second.put("b", octets)
             daemon.wait_stats(puts=2)
         daemon.pipe.start_reading()
-        assert second.reply() == "DUP b 100000"
-        assert flows(daemon.terminate()) == list(range(100_000))
+        assert second.reply() == "DUP b 60000"
+        assert flows(daemon.terminate()) == list(range(60_000))
 
 
 def test_retry_for_one_is_no_answer_for_the_other(start, tmp_path):
     """A twin of what the spool has no room for tries itself, and gets its own answer."""
     with start("--spool", tmp_path / "spool", "--spool-max", "1M", pipe=True) as daemon, \
             daemon.connect() as filler:
-        filler.put("fill", sessions.numbered(0, 100_000))  # outputs are full, and spool as well
+        filler.put("fill", sessions.numbered(0, 60_000))  # outputs are full, and spool as well
         daemon.wait_stats(flows=20_000)
         octets = sessions.numbered(10**6, 20_000)
         peers, rest = whole_but_one(daemon, 3, octets)
@@ -201,11 +201,11 @@ def test_retry_for_one_is_no_answer_for_the_other(start, tmp_path):
             peer.send(rest)
         assert {peer.reply() for peer in peers} == {"RETRY same 5 spool full"}
         daemon.pipe.start_reading()
-        assert filler.reply() == "ACK fill 100000"
+        assert filler.reply() == "ACK fill 60000"
         answers = sorted(peer.ask("again", octets).split()[0] for peer in peers)
         assert answers == ["ACK", "DUP", "DUP"]
         numbers = flows(daemon.terminate())
-    assert len(numbers) == len(set(numbers)) == 120_000
+    assert len(numbers) == len(set(numbers)) == 80_000
 
 
 # ---- answers that never arrive -------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_thousand_dropped_answers(tmp_path):
 
 def test_a_peer_that_goes_while_its_payload_waits(start):
     """Converted in part, outputs full, no spool: it is taken to its end, and then DUP."""
-    octets = sessions.numbered(0, 100_000)
+    octets = sessions.numbered(0, 60_000)
     with start(pipe=True) as daemon:
         with daemon.connect() as peer:
             peer.put("a", octets)
@@ -285,5 +285,5 @@ def test_a_peer_that_goes_while_its_payload_waits(start):
             peer.put("b", octets)
             assert peer.line() == "WAIT b"
             daemon.pipe.start_reading()
-            assert peer.reply() == "DUP b 100000"
-        assert flows(daemon.terminate()) == list(range(100_000))
+            assert peer.reply() == "DUP b 60000"
+        assert flows(daemon.terminate()) == list(range(60_000))
