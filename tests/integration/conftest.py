@@ -44,8 +44,11 @@ def start(tmp_path):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One daemon for all tests of a module: they look at what they add, see Daemon.added()."""
-    with harness.Daemon(tmp_path_factory.mktemp("shared")) as daemon:
+    """
+    One daemon for all tests of a module: they look at what they add, see Daemon.added(), and may send
+    the same payload again and again.
+    """
+    with harness.Daemon(tmp_path_factory.mktemp("shared"), "--duplicate-window", "0") as daemon:
         yield daemon
 
 

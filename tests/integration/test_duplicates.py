@@ -199,7 +199,7 @@ def test_retry_for_one_is_no_answer_for_the_other(start, tmp_path):
         peers, rest = whole_but_one(daemon, 3, octets)
         for peer in peers:
             peer.send(rest)
-        assert {peer.reply() for peer in peers} == {"RETRY same 5 spool full"}
+        assert {peer.reply() for peer in peers} == {"RETRY same 1 spool full"}
         daemon.pipe.start_reading()
         assert filler.reply() == "ACK fill 60000"
         answers = sorted(peer.ask("again", octets).split()[0] for peer in peers)

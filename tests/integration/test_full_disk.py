@@ -14,7 +14,7 @@ import chaos
 import harness
 import sessions
 
-FULL = "RETRY again 5 spool full"
+FULL = "RETRY again 1 spool full"
 
 
 def shell(command):

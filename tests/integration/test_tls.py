@@ -352,12 +352,11 @@ def test_an_idle_peer_costs_32_kib_at_most(secured, certificates, client_ca, cou
     if not harness.RELEASE:
         pytest.skip("needs VPCFLOWD_RELEASE")
     context = certificates.client("client" if client_ca else None)
-    octets, _ = payload()
-    options = "--max-connections", "6000"
+    options = "--max-connections", "6000", "--max-connections-per-address", "6000"
 
     def work(_):
         peer = daemon.connect(context=context)
-        assert peer.ask("a", octets) == "ACK a 3"
+        assert peer.ask("a", payload()[0]) == "ACK a 3"
         return peer
 
     with secured(*options, client_ca=client_ca, binary=harness.RELEASE) as daemon:
@@ -367,7 +366,7 @@ def test_an_idle_peer_costs_32_kib_at_most(secured, certificates, client_ca, cou
         each = (memory(daemon) - before) / count
         assert daemon.stats()["connections_open"] == count + 20
         for peer in peers[::50]:
-            assert peer.ask("b", octets) == "ACK b 3"
+            assert peer.ask("b", payload()[0]) == "ACK b 3"
         for peer in peers:
             peer.close()
     assert each < 32 * 1024, f"{each / 1024:.1f} KiB"
