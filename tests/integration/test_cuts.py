@@ -9,6 +9,13 @@ KINDS = payloads.in_every_kind()
 PIECES = [1, 2, 3, 7, 64, 1000]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One daemon for all, to which the same may come any number of times."""
+    with harness.Daemon(tmp_path_factory.mktemp("shared"), "--duplicate-window", "0") as daemon:
+        yield daemon
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_tcp_in_pieces(shared, kind):
     octets, expected = KINDS[kind]

@@ -226,7 +226,8 @@ def test_a_collector_that_comes_and_goes(start):
         for n in range(2):
             lost = daemon.stats()["output0_flows_lost"]
             for m in range(3):
-                assert peer.ask(f"a{n}.{m}", sessions.numbered(100 * n + m, 10)) == f"ACK a{n}.{m} 10"
+                assert peer.ask(f"a{n}.{m}", sessions.numbered(10 * n + m, 10)) == \
+                    f"ACK a{n}.{m} 10"
             daemon.wait_stats(output0_flows_lost=lost + 30)
             with LateSink(port) as sink:
                 for m in range(3):
