@@ -391,6 +391,7 @@ static bool queue_is_full(const struct conn *c)
 static void use_input(struct conn *c)
 {
 	bool more = true;
+	c->using_input = true;
 	while (more && c->mode == CONN_FRAMED && !c->ending && c->in_len > 0) {
 		if (c->refuse_ms != 0)
 			break;
@@ -401,6 +402,7 @@ static void use_input(struct conn *c)
 		else
 			more = !queue_is_full(c) && take_command(c);
 	}
+	c->using_input = false;
 	/* The octets to come are read straight into the body: their room must be there by then. */
 	if (more && c->mode == CONN_FRAMED && c->receiving != NULL)
 		(void)!ensure_room(c);
@@ -440,7 +442,9 @@ static void on_taken(void *data, const struct verdict *verdict)
 		answer_reject(put, verdict->why);
 		break;
 	}
-	conn_settle(put->conn);
+	/* An answer that came at once is sent by who uses the input: thousands may be in it. */
+	if (!put->conn->using_input)
+		conn_settle(put->conn);
 }
 
 static struct put *next_queued(struct conn *c)

@@ -355,8 +355,11 @@ void take_leave(struct take **take)
 void takes_deinit(struct takes *all)
 {
 	for (size_t i = 0; i < sizeof(all->bucket) / sizeof(*all->bucket); i++) {
-		struct take *t;
-		while ((t = LIST_FIRST(&all->bucket[i])) != NULL)
+		struct take *t = LIST_FIRST(&all->bucket[i]);
+		while (t != NULL) {
+			struct take *next = LIST_NEXT(t, same);
 			take_free(t);
+			t = next;
+		}
 	}
 }

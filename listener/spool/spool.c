@@ -101,12 +101,14 @@ static void count_octets(struct spool *s)
 
 static void note_delivered(struct spool *s)
 {
-	struct spool_entry *e;
+	struct spool_entry *e = TAILQ_FIRST(&s->passed);
 	struct place before = s->delivered;
-	while ((e = TAILQ_FIRST(&s->passed)) != NULL && e->delivered) {
+	while (e != NULL && e->delivered) {
+		struct spool_entry *next = TAILQ_NEXT(e, link);
 		s->delivered = e->end;
 		TAILQ_REMOVE(&s->passed, e, link);
 		free_entry(s, e);
+		e = next;
 	}
 	if (e == NULL)
 		s->delivered = s->read;

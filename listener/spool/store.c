@@ -344,8 +344,7 @@ static void sync_group(struct store *s, struct append *first, const struct appen
 static void write_group(struct store *s, struct appends *group)
 {
 	struct append *unsynced = TAILQ_FIRST(group);
-	struct append *a;
-	TAILQ_FOREACH(a, group, link) {
+	for (struct append *a = unsynced; a != NULL; a = TAILQ_NEXT(a, link)) {
 		if (s->fd >= 0 && s->written >= s->segment_size) {
 			sync_group(s, unsynced, a);
 			unsynced = a;
@@ -690,9 +689,15 @@ static void close_files(struct store *s)
 		close(s->position_fd);
 	if (s->lock >= 0)
 		close(s->lock);
+	s->position_fd = s->lock = -1;
+}
+
+static void close_folder(struct store *s)
+{
+	close_files(s);
 	if (s->dir >= 0)
 		close(s->dir);
-	s->position_fd = s->lock = s->dir = -1;
+	s->dir = -1;
 }
 
 /* The signals are the main loop's. */
@@ -758,20 +763,20 @@ int store_open(struct store **s, const char *path, uint64_t segment_size, uv_loo
 		error = init_locks(new);
 	}
 	if (error != 0) {
-		close_files(new);
+		close_folder(new);
 		free(new);
 		return error;
 	}
 	error = uv_async_init(loop, &new->async, on_stored);
 	if (error != 0) {
-		close_files(new);
+		close_folder(new);
 		destroy_locks(new);
 		free(new);
 		return error;
 	}
 	error = start_thread(new);
 	if (error != 0) {
-		close_files(new);
+		close_folder(new);
 		uv_close((uv_handle_t *)&new->async, on_never_started);
 		return error;
 	}
@@ -796,6 +801,7 @@ void store_free(struct store **s)
 {
 	if (*s == NULL)
 		return;
+	close_folder(*s);
 	destroy_locks(*s);
 	free(*s);
 	*s = NULL;

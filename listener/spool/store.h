@@ -46,8 +46,8 @@ MUST_CHECK int store_open(struct store **s, const char *path, uint64_t segment_s
 			  uv_loop_t *loop, struct seen *seen, struct store_state *state);
 /*
  * Ends the thread once all that was appended is on disk; done is not called any more. With empty,
- * everything was delivered and the segments go. The folder's lock goes with the store. Its handle
- * closes, so the loop has to run before store_free.
+ * everything was delivered and the segments go. The folder's lock is given back. Its handle closes, so
+ * the loop has to run before store_free; until then store_folder is open, for who still reads there.
  */
 void store_close(struct store *s, bool empty);
 void store_free(struct store **s);

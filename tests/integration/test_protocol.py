@@ -67,6 +67,23 @@ def test_pipelined_puts_are_answered_in_order(served):
     assert served.terminate() == expected
 
 
+def test_known_payloads_by_the_thousand_take_no_stack(served):
+    def stack():
+        with open(f"/proc/{served.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmStk:\s+(\d+) kB", file.read())[1])
+
+    one = harness.command("a", payloads.plain([payloads.NODATA]))
+    with served.connect() as peer:
+        peer.send(one)
+        assert peer.reply() == "ACK a 0"
+        before = stack()
+        replies = harness.in_threads(2, lambda who: peer.send(one * 5000) and None if who == 0 else
+                                     {peer.reply() for _ in range(5000)})[1]
+        assert replies == {"DUP a 0"}
+        assert stack() - before <= 256
+    served.terminate()
+
+
 def test_half_closed_client_gets_its_answers(served):
     a, lines_a = payload()
     b, lines_b = payload()
