@@ -258,7 +258,7 @@ static bool take_body(struct conn *c)
 	if (!ensure_room(c))
 		return false;
 	struct put *put = c->receiving;
-	if (put == NULL)
+	if (put == NULL || c->in_len == 0)
 		return true;
 	struct slice in = conn_input(c);
 	size_t room = put->body.cap - put->body.len;
