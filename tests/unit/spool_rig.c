@@ -32,11 +32,20 @@ static uint64_t number(const struct flow *flow, enum field field)
 	return v->number;
 }
 
+/* What the output took in this life, one after another. */
+static struct {
+	unsigned payload;
+	unsigned record;
+} handed[20000];
+
 static void on_flow(const struct flow *flow)
 {
 	uint64_t payload = number(flow, FIELD_PACKETS);
 	uint64_t record = number(flow, FIELD_BYTES);
 	assert_true(payload < RIG_PAYLOADS && record < RIG_RECORDS);
+	assert_true(fake_output.taken <= COUNT_OF(handed));
+	handed[fake_output.taken - 1].payload = (unsigned)payload;
+	handed[fake_output.taken - 1].record = (unsigned)record;
 	rig.handed[payload][record]++;
 	if (rig.on_handed != NULL)
 		rig.on_handed((unsigned)payload, (unsigned)record);
@@ -62,8 +71,17 @@ void rig_start(void)
 	spool_start(rig.spool);
 }
 
+/* What it took and did not deliver is gone with the life. */
+static void take_back(void)
+{
+	for (uint64_t i = fake_output.delivered; i < fake_output.taken; i++)
+		rig.handed[handed[i].payload][handed[i].record]--;
+	fake_output.taken = fake_output.delivered;
+}
+
 void rig_end(void)
 {
+	take_back();
 	for (struct rig_put *put = rig.puts; put != NULL; put = put->next)
 		rig_leave(put);
 	spool_close(rig.spool);

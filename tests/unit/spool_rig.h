@@ -37,8 +37,8 @@ struct rig {
 	struct seen *seen;
 	struct spool *spool;
 	struct server server;
-	struct rig_put *puts; /* of this life */
-	unsigned handed[RIG_PAYLOADS][RIG_RECORDS];
+	struct rig_put *puts;			    /* of this life */
+	unsigned handed[RIG_PAYLOADS][RIG_RECORDS]; /* not what was gone before it was delivered */
 	void (*on_handed)(unsigned payload, unsigned record);
 	void (*on_answer)(struct rig_put *put);
 };

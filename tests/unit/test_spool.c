@@ -284,9 +284,13 @@ static void test_no_memory_to_replay(void **state)
 {
 	(void)state;
 	fake_output_room(0);
-	for (unsigned p = 0; p < 10; p++)
+	for (unsigned p = 0; p < 10; p++) {
 		(void)rig_put(0, p);
-	rig_settle();
+		rig_settle();
+	}
+	/* Several frames have been read by now. */
+	usleep(10000);
+	rig_turn(10);
 	no_intakes = 1;
 	fake_output_room(UINT64_MAX);
 	rig_settle();

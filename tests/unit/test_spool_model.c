@@ -193,7 +193,7 @@ static void restart(struct dice *dice)
 {
 	bool down = dice_below(dice, 3) == 0;
 	if (down) {
-		rig_turn(50);
+		rig_turn((unsigned)dice_below(dice, 5));
 	} else {
 		fake_output_room(UINT64_MAX);
 		rig_settle_all();
@@ -203,9 +203,26 @@ static void restart(struct dice *dice)
 	start_again();
 }
 
+/* A stop that does not wait for a payload that has just come, whose peer sends it again. */
+static void stop_at_once(struct dice *dice)
+{
+	unsigned payload = (unsigned)dice_below(dice, RIG_PAYLOADS);
+	fake_output_room(UINT64_MAX);
+	rig_settle_all();
+	put(dice, payload);
+	rig_turn((unsigned)dice_below(dice, 4));
+	forget_life(false);
+	rig_end();
+	start_again();
+	put(dice, payload);
+}
+
 static void step(struct dice *dice)
 {
-	switch (dice_below(dice, 24)) {
+	switch (dice_below(dice, 25)) {
+	case 24:
+		stop_at_once(dice);
+		break;
 	case 0:
 		crash(dice);
 		break;

@@ -434,14 +434,16 @@ static int open_elsewhere(const char *path, bool nobody)
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		struct store *store;
-		struct store_state at;
-		uv_loop_t loop;
+		static struct store *store;
+		static struct store_state at;
+		static struct seen *seen;
+		static uv_loop_t loop;
+		seen = seen_new(9, 9);
 		if (nobody && getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
 			_exit(99);
 		if (uv_loop_init(&loop) != 0)
 			_exit(99);
-		_exit(-store_open(&store, path, SEGMENT_SIZE, &loop, seen_new(9, 9), &at));
+		_exit(-store_open(&store, path, SEGMENT_SIZE, &loop, seen, &at));
 	}
 	int status = 0;
 	assert_int_equal(waitpid(child, &status, 0), child);
