@@ -95,7 +95,7 @@ static void test_none(void **state)
 static void test_limit(void **state)
 {
 	(void)state;
-	enum { MOST = 5000, ALL = 20000 };
+	enum { MOST = 3000, ALL = 9000 };
 	struct seen *s = make(MOST, 3600);
 	for (uint64_t n = 0; n < ALL; n++) {
 		add(s, n, 1000);
@@ -114,7 +114,7 @@ static void test_forgotten_in_order(void **state)
 {
 	(void)state;
 	struct seen *s = make(100000, 500);
-	for (int64_t n = 0; n < 10000; n++) {
+	for (int64_t n = 0; n < 3000; n++) {
 		add(s, (uint64_t)n, 1000 + n);
 		assert_int_equal(seen_count(s), n < 500 ? n + 1 : 500);
 		for (int64_t k = n - 502; k <= n; k += 100)
@@ -223,7 +223,7 @@ static void run_sequence(uint64_t seed)
 static void test_model(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 1; seed <= model_sequences(2000); seed++)
+	for (uint64_t seed = 1; seed <= model_sequences(1000); seed++)
 		run_sequence(seed);
 }
 
