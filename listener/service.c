@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "receive/inherited.h"
@@ -310,7 +311,7 @@ static bool watch_signals(struct service *s)
 		error = uv_signal_start(handle, watched[i].on_signal, watched[i].number);
 	}
 	if (error != 0)
-		log_error("main", "cannot watch signals error=\"%s\"", uv_strerror(error));
+		log_error("main", "cannot watch signals error=\"%s\"", error_text(error));
 	return error == 0;
 }
 
@@ -407,7 +408,7 @@ static bool open_spool(struct service *s)
 	if (error == 0)
 		return true;
 	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"", c->spool,
-		  error == -EWOULDBLOCK ? "another process uses it" : uv_strerror(error));
+		  error == -EWOULDBLOCK ? "another process uses it" : error_text(error));
 	return false;
 }
 
@@ -451,6 +452,9 @@ static int finish(struct service *s)
 		server_close(&s->server);
 	for (size_t i = 0; i < s->watched; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
+	/* Their standard action would end it with flows that are not written. */
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGUSR1, SIG_IGN);
 	uv_close((uv_handle_t *)&s->end_timer, NULL);
 	uv_close((uv_handle_t *)&s->progress_timer, NULL);
 	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
@@ -472,7 +476,7 @@ static int finish(struct service *s)
 	reader_free(&s->reader);
 	if (error != 0)
 		log_error("main", "the event loop has handles left error=\"%s\"",
-			  uv_strerror(error));
+			  error_text(error));
 	return error != 0 ? 1 : s->status;
 }
 

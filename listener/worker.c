@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "base/error.h"
 #include "base/log.h"
 
 enum {
@@ -47,6 +48,14 @@ void worker_forget(struct worker *w, struct delivery *delivery)
 		return;
 	TAILQ_REMOVE(&w->deliveries, delivery, link);
 	delivery->queued = false;
+}
+
+bool worker_outputs_up(const struct worker *w)
+{
+	for (unsigned i = 0; i < w->pipeline.outputs; i++)
+		if (!output_is_up(w->pipeline.output[i]))
+			return false;
+	return true;
 }
 
 bool worker_delivered(const struct worker *w)
@@ -190,7 +199,7 @@ static void fail_output(struct worker *w, const struct output *o)
 	if (w->output_error != 0)
 		return;
 	w->output_error = output_error(o);
-	const char *why = uv_strerror(w->output_error);
+	const char *why = error_text(w->output_error);
 	if (!output_was_up(o))
 		log_error("output", "cannot connect option=\"--output %s\" error=\"%s\"",
 			  output_name(o), why);
@@ -293,7 +302,7 @@ bool worker_init(struct worker *w, const struct config *config)
 	pipeline_init(&w->pipeline, &config->limits, &config->sources, &w->stats, &w->once);
 	int error = uv_loop_init(&w->loop);
 	if (error != 0) {
-		log_error("worker", "no event loop error=\"%s\"", uv_strerror(error));
+		log_error("worker", "no event loop error=\"%s\"", error_text(error));
 		return false;
 	}
 	uv_idle_init(&w->loop, &w->spin);
@@ -323,7 +332,7 @@ bool worker_open_outputs(struct worker *w, bool begin, void (*on_outputs_up)(str
 		int error = open_output(w, config, begin);
 		if (error != 0) {
 			log_error("output", "cannot open option=\"--output %s\" error=\"%s\"",
-				  config->name, uv_strerror(error));
+				  config->name, error_text(error));
 			return false;
 		}
 	}

@@ -105,6 +105,8 @@ void worker_unschedule(struct worker *w, struct turn *turn);
 /* Calls delivery->done once all that is encoded until now is with every output. */
 void worker_deliver(struct worker *w, struct delivery *delivery);
 void worker_forget(struct worker *w, struct delivery *delivery);
+/* Whether every output has a session now. */
+bool worker_outputs_up(const struct worker *w);
 /* Whether all that was encoded is written, headers too. */
 bool worker_delivered(const struct worker *w);
 /* What was encoded until now has no copy elsewhere. */

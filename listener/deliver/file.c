@@ -17,7 +17,9 @@ int file_open(const char *path)
 off_t file_size(int fd)
 {
 	struct stat st;
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : -1;
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? st.st_size : -ESPIPE;
 }
 
 static int open_for_reading(const char *path)
@@ -99,8 +101,10 @@ static off_t end_of_lines(int fd, off_t size)
 static int mend(const char *path, int fd, off_t (*end_of)(int fd, off_t size), const char *what)
 {
 	off_t size = file_size(fd);
-	if (size <= 0)
+	if (size == 0 || size == -ESPIPE)
 		return 0;
+	if (size < 0)
+		return (int)size;
 	int in = open_for_reading(path);
 	if (in < 0)
 		return 0;

@@ -11,7 +11,7 @@
 
 /* Opens or makes a file for appending. A descriptor or a negative errno. */
 MUST_CHECK int file_open(const char *path);
-/* The size of a regular file; -1 for everything else. */
+/* The size of a regular file; -ESPIPE for everything else, or another negative errno. */
 off_t file_size(int fd);
 /* Whether the file at path begins with these octets; also where it may not be read. */
 bool file_begins_with(const char *path, struct slice octets);

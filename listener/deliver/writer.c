@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "deliver/file.h"
 #include "deliver/transport.h"
@@ -97,7 +98,7 @@ static void say_waiting(struct writer *w, bool waiting, int error)
 {
 	if (waiting && !w->waiting)
 		log_warn("output", "disk is full, waiting for space file=%s error=%s", name_of(w),
-			 uv_strerror(error));
+			 error_text(error));
 	if (!waiting && w->waiting)
 		log_info("output", "disk has space again file=%s", name_of(w));
 	w->waiting = waiting;
@@ -126,7 +127,8 @@ static int write_block(struct writer *w, struct slice bytes)
 /* Whether what is to be written can stand in a file that has content; says why not. */
 static bool fits_file(const struct writer *w, int fd)
 {
-	if (w->path == NULL || file_size(fd) <= 0)
+	off_t size = w->path == NULL ? 0 : file_size(fd);
+	if (size == 0 || size == -ESPIPE)
 		return true;
 	if (w->config->encoder.class->messages) {
 		int error = file_mend_messages(w->path, fd);
@@ -136,7 +138,7 @@ static bool fits_file(const struct writer *w, int fd)
 				  w->path);
 		else if (error != 0)
 			log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
-				  uv_strerror(error));
+				  error_text(error));
 		return error == 0;
 	}
 	/* Under another header the records to come would stand in the wrong columns. */
@@ -152,7 +154,10 @@ static bool fits_file(const struct writer *w, int fd)
 /* Not when appending to a file that has content: it begins with one already. */
 static int write_header(struct writer *w)
 {
-	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && file_size(w->fd) > 0;
+	off_t size = file_size(w->fd);
+	if (size < 0 && size != -ESPIPE)
+		return (int)size;
+	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size > 0;
 	if (!appending)
 		return write_block(w, buf_slice(&w->header));
 	return fits_file(w, w->fd) ? 0 : -EINVAL;
@@ -165,7 +170,7 @@ static int reopen(struct writer *w)
 	int fd = file_open(w->path);
 	if (fd < 0) {
 		log_error("output", "cannot reopen, still writing to the old file file=%s error=%s",
-			  w->path, uv_strerror(fd));
+			  w->path, error_text(fd));
 		return 0;
 	}
 	if (!fits_file(w, fd)) {

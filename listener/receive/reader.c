@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/log.h"
 
 enum { READ_SIZE = 256 * 1024 };
@@ -44,7 +45,7 @@ static void fail(struct reader *r, const char *name, int error)
 	char text[LOG_ESCAPED];
 	r->failed = true;
 	log_error("read", "cannot read file=\"%s\" error=\"%s\"",
-		  log_escape(slice_text(name), text), uv_strerror(error));
+		  log_escape(slice_text(name), text), error_text(error));
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

@@ -97,6 +97,34 @@ static int bind_address(uv_tcp_t *tcp, const char *host, uint16_t port)
 	return uv_tcp_bind(tcp, (struct sockaddr *)&storage, 0);
 }
 
+/* Host and port that a listener is bound to, as ADDR:PORT. */
+static int find_address(struct listener *l)
+{
+	struct sockaddr_storage storage;
+	int len = sizeof(storage);
+	char host[ADDRESS_TEXT] = "?";
+	int error = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&storage, &len);
+	if (error != 0)
+		return error;
+	uv_ip_name((struct sockaddr *)&storage, host, sizeof(host));
+	bool v6 = storage.ss_family == AF_INET6;
+	uint16_t port = v6 ? ((struct sockaddr_in6 *)&storage)->sin6_port
+			   : ((struct sockaddr_in *)&storage)->sin_port;
+	(void)snprintf(l->address, sizeof(l->address), v6 ? "[%s]:%u" : "%s:%u", host, ntohs(port));
+	return 0;
+}
+
+/* Begins to listen on what is bound. */
+static int begin_listening(struct listener *l)
+{
+	int error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+	if (error == 0)
+		error = find_address(l);
+	if (error == 0)
+		log_info("listen", "listening address=%s", l->address);
+	return error;
+}
+
 static int open_listener(struct server *s, struct listener *l, const char *host, uint16_t port)
 {
 	l->server = s;
@@ -106,7 +134,7 @@ static int open_listener(struct server *s, struct listener *l, const char *host,
 	l->tcp.data = l;
 	l->open = true;
 	error = bind_address(&l->tcp, host, port);
-	return error != 0 ? error : uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+	return error != 0 ? error : begin_listening(l);
 }
 
 static void close_listener(struct listener *l)
@@ -114,29 +142,6 @@ static void close_listener(struct listener *l)
 	if (l->open)
 		uv_close((uv_handle_t *)&l->tcp, NULL);
 	l->open = false;
-}
-
-/* Host and port that a listener is bound to, as ADDR:PORT. */
-static void address_text(const struct listener *l, char *text, size_t size)
-{
-	struct sockaddr_storage storage;
-	int len = sizeof(storage);
-	char host[ADDRESS_TEXT] = "?";
-	uint16_t port = 0;
-	if (uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&storage, &len) == 0) {
-		uv_ip_name((struct sockaddr *)&storage, host, sizeof(host));
-		port = storage.ss_family == AF_INET6
-			       ? ntohs(((struct sockaddr_in6 *)&storage)->sin6_port)
-			       : ntohs(((struct sockaddr_in *)&storage)->sin_port);
-	}
-	snprintf(text, size, strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
-}
-
-static void log_listening(const struct listener *l)
-{
-	char text[ADDRESS_TEXT + 16];
-	address_text(l, text, sizeof(text));
-	log_info("listen", "listening address=%s", text);
 }
 
 static int listen_on_inherited(struct server *s, int fd)
@@ -150,10 +155,8 @@ static int listen_on_inherited(struct server *s, int fd)
 		error = uv_tcp_open(&l->tcp, fd);
 	}
 	if (error == 0)
-		error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
-	if (error == 0)
-		log_listening(l);
-	else
+		error = begin_listening(l);
+	if (error != 0)
 		log_error("listen", "cannot listen descriptor=%d error=\"%s\"", fd,
 			  uv_strerror(error));
 	return error;
@@ -170,24 +173,17 @@ static int listen_on(struct server *s, const struct listen_address *a)
 		error = open_listener(s, l, "0.0.0.0", a->port);
 	}
 	s->listeners++;
-	if (error != 0) {
+	if (error != 0)
 		log_error("listen", "cannot listen option=\"--listen %s\" error=\"%s\"", a->text,
 			  uv_strerror(error));
-		return error;
-	}
-	log_listening(l);
-	return 0;
+	return error;
 }
 
 void server_print_addresses(const struct server *s, FILE *out)
 {
-	for (unsigned i = 0; i < s->listeners; i++) {
-		char text[ADDRESS_TEXT + 16];
-		if (!s->listener[i].open)
-			continue;
-		address_text(&s->listener[i], text, sizeof(text));
-		fprintf(out, "%s\n", text);
-	}
+	for (unsigned i = 0; i < s->listeners; i++)
+		if (s->listener[i].open)
+			fprintf(out, "%s\n", s->listener[i].address);
 }
 
 /* ---- the server ------------------------------------------------------------------------------ */

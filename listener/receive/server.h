@@ -18,7 +18,8 @@ struct listener {
 	uv_tcp_t tcp;
 	struct server *server;
 	bool open;
-	bool waiting; /* a connection that was not accepted yet */
+	bool waiting;			 /* a connection that was not accepted yet */
+	char address[ADDRESS_TEXT + 16]; /* ADDR:PORT that it is bound to */
 };
 
 /*

@@ -247,7 +247,8 @@ static void end_conversion(struct take *t, enum step step, const struct fault *f
 
 /*
  * With a spool nothing waits for outputs: while one is full, or while earlier payloads wait for it on
- * disk, the rest of this one is counted only.
+ * disk, the rest of this one is counted only. While one is down all of it is: should the disk fail
+ * then, the flows are nowhere, and their peer is told to come again.
  */
 static void choose_way(struct take *t)
 {
@@ -255,7 +256,8 @@ static void choose_way(struct take *t)
 	if (all->spool == NULL || t->counting)
 		return;
 	bool begun = intake_emitted(t->intake) > 0;
-	if (!pipeline_full(&all->worker->pipeline) && (begun || !spool_behind(all->spool)))
+	bool straight = begun || (!spool_behind(all->spool) && worker_outputs_up(all->worker));
+	if (straight && !pipeline_full(&all->worker->pipeline))
 		return;
 	t->counting = true;
 	intake_only_count(t->intake);

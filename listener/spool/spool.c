@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/error.h"
 #include "base/log.h"
 
 enum {
@@ -326,7 +327,7 @@ static void tell_read_error(struct spool *s)
 {
 	if (!s->told_error)
 		log_error("spool", "cannot read back, trying again error=\"%s\"",
-			  uv_strerror(s->read_error));
+			  error_text(s->read_error));
 	s->told_error = true;
 	uv_timer_start(&s->again, on_again, TRY_AGAIN_MS, 0);
 }
