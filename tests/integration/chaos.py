@@ -225,8 +225,11 @@ def frames(folder):
     """What is in the segments, up to where each is no frame any more."""
     found = []
     for path in segments(folder):
-        with open(path, "rb") as file:
-            octets = file.read()
+        try:
+            with open(path, "rb") as file:
+                octets = file.read()
+        except FileNotFoundError:  # delivered in the meantime
+            continue
         at = 0
         while (m := FRAME.match(octets, at)):
             payload = octets[m.end():m.end() + int(m[2])]
