@@ -86,7 +86,7 @@ def run_fits(tmp_path, seed, most, ahead, spool_max):
 @pytest.mark.parametrize("ahead, spool_max", [(8, "1G"), (0, "1M")])
 def test_a_reader_of_fits_and_starts(tmp_path, ahead, spool_max):
     """With a spool that may be full peers wait for each answer: RETRY is sent again before more."""
-    run_fits(tmp_path, 1, 20, ahead, spool_max)
+    run_fits(tmp_path, 1, 10, ahead, spool_max)
 
 
 @pytest.mark.long
@@ -146,7 +146,7 @@ def run_file_kills(tmp_path, kills, flows, fmt):
 WINDOW = 6 * harness.MIB // 60
 
 
-@pytest.mark.parametrize("fmt", ["ftsq", "csv", "ipfix"])
+@pytest.mark.parametrize("fmt", [pytest.param("ftsq", marks=pytest.mark.long), "csv", "ipfix"])
 def test_kills_lose_nothing_in_a_file(tmp_path, fmt):
     run_file_kills(tmp_path, 3, 9_000, fmt)
 
@@ -349,7 +349,7 @@ def session_numbers_now(collector):
     return [n for one in collector.sessions() for n in sessions.ipfix_numbers(one, torn=True)]
 
 
-@pytest.mark.parametrize("spool", [False, True])
+@pytest.mark.parametrize("spool", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_bad_network_to_the_collector(tmp_path, spool):
     run_network_to_collector(tmp_path, spool, 25, 2)
 
