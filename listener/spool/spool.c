@@ -463,26 +463,35 @@ static void put_off(struct spool *s)
 	uv_timer_start(&s->again, on_again, TRY_AGAIN_MS, 0);
 }
 
-/* Takes up the next frame that was read. False: there is none. */
+/* The next frame that was read and has to be converted; NULL for none. */
+static struct fetched *next_frame(struct spool *s)
+{
+	struct fetched *f;
+	while (!s->stopped && (f = STAILQ_FIRST(&s->fetched)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->fetched, link);
+		if (f->damage.octets > 0)
+			tell_damage(s, &f->damage);
+		f->damage.octets = 0;
+		skip_to(s, f->frame.data == NULL ? f->frame.end : f->frame.at);
+		if (place_compare(f->frame.end, s->read) > 0)
+			return f;
+		free_fetched(&f);
+	}
+	return NULL;
+}
+
+/* Takes up the next frame. False: there is none, or no memory for it. */
 static bool begin_frame(struct spool *s)
 {
-	struct fetched *f = STAILQ_FIRST(&s->fetched);
-	if (f == NULL || s->stopped)
-		return false;
-	STAILQ_REMOVE_HEAD(&s->fetched, link);
-	if (f->damage.octets > 0)
-		tell_damage(s, &f->damage);
-	f->damage.octets = 0;
-	skip_to(s, f->frame.data == NULL ? f->frame.end : f->frame.at);
-	if (place_compare(f->frame.end, s->read) <= 0) {
-		free_fetched(&f);
+	s->current = next_frame(s);
+	if (s->current == NULL) {
 		advance(s);
-		return !STAILQ_EMPTY(&s->fetched) && begin_frame(s);
+		return false;
 	}
-	s->current = f;
-	s->rest = slice_of(f->frame.data, f->frame.len);
+	const struct spooled *frame = &s->current->frame;
+	s->rest = slice_of(frame->data, frame->len);
 	s->config = config_reference(s->worker->config);
-	s->entry = entry_of(s, &f->frame);
+	s->entry = entry_of(s, frame);
 	s->intake = s->entry == NULL ? NULL
 				     : intake_new(&s->worker->pipeline, PAYLOAD_WHOLE, "spool");
 	if (s->intake == NULL) {
@@ -498,10 +507,8 @@ static enum turn_result on_turn(struct turn *turn)
 {
 	struct spool *s = CONTAINER_OF(turn, struct spool, turn);
 	struct fault fault;
-	if (s->current == NULL && !begin_frame(s)) {
-		fetch(s);
+	if (s->current == NULL && !begin_frame(s))
 		return TURN_DONE;
-	}
 	enum step step = intake_run(s->intake, &s->rest, true, &fault);
 	if (step == STEP_OK)
 		return TURN_YIELD;
