@@ -2,6 +2,7 @@
 /* SHA-256 and its text. The only file that knows OpenSSL's digests. */
 #include "base/digest.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 
@@ -15,7 +16,9 @@ struct digester *digester_new(void)
 	if (d == NULL)
 		return NULL;
 	d->context = EVP_MD_CTX_new();
-	if (d->context == NULL || EVP_DigestInit_ex(d->context, EVP_sha256(), NULL) != 1)
+	/* Where it could not get itself ready OpenSSL 3.0 would not look before it leaps. */
+	bool ready = OSSL_LIB_CTX_get0_global_default() != NULL;
+	if (!ready || d->context == NULL || EVP_DigestInit_ex(d->context, EVP_sha256(), NULL) != 1)
 		digester_free(&d);
 	return d;
 }
