@@ -405,9 +405,7 @@ static enum step unwrap_data(struct payload *p, struct slice base64, struct docu
 	buf_init(&octets, p->limits->inflated);
 	struct payload *child = layer_new(p, p->tally == NULL ? &p->own_tally : p->tally, false);
 	enum step step = STEP_OK;
-	if (child == NULL)
-		step = bad(fault, FAULT_MEMORY, 0);
-	else if (!buf_reserve(&octets, base64.len / 4 * 3))
+	if (child == NULL || !buf_reserve(&octets, base64.len / 4 * 3))
 		step = bad(fault, FAULT_MEMORY, 0);
 	else if (!base64_decode(base64, &octets))
 		step = bad(fault, FAULT_BASE64, 0);

@@ -369,6 +369,9 @@ static unsigned topics_due(const struct ipfix *x, const struct domain *d, uint64
 	if (d->last_call || now_ms - d->news_ms >= NEWS_MS) {
 		if (!address_equal(&d->exporter, &d->facts.exporter))
 			due |= TOPIC_DOMAIN;
+		/* The other family has an Options Template of its own, which was not told yet. */
+		if (d->exporter.version != d->facts.exporter.version)
+			due |= TOPIC_TEMPLATES;
 		if (d->facts.names.untold > 0)
 			due |= TOPIC_NAMES;
 		if (has_untold_loss(d))
