@@ -120,11 +120,82 @@ static void on_spin(uv_idle_t *spin)
 
 static void update_spin(struct worker *w)
 {
-	if (can_turn(w))
+	if (can_turn(w) || w->freed)
 		uv_idle_start(&w->spin, on_spin);
 	else
 		uv_idle_stop(&w->spin);
 }
+
+/* ---- room in memory -------------------------------------------------------------------------- */
+
+/*
+ * Out of the loop: who frees room is in the middle of something, which those who are woken might
+ * change.
+ */
+static void wake_waiting(struct worker *w)
+{
+	w->freed = false;
+	/* Those who still find no room go back to the end of this queue: look at each one once. */
+	size_t count = 0;
+	struct hold *hold;
+	TAILQ_FOREACH(hold, &w->waiting, link)
+		count++;
+	while (count-- > 0 && (hold = TAILQ_FIRST(&w->waiting)) != NULL) {
+		TAILQ_REMOVE(&w->waiting, hold, link);
+		hold->waiting = false;
+		hold->room_again(hold);
+	}
+}
+
+static void set_held(struct worker *w, struct hold *hold, size_t octets)
+{
+	bool less = octets < hold->octets;
+	w->held = w->held - hold->octets + octets;
+	hold->octets = octets;
+	w->stats.bytes_in_flight = w->held;
+	if (octets == 0 && w->beyond == hold)
+		w->beyond = NULL;
+	if (less && !TAILQ_EMPTY(&w->waiting)) {
+		w->freed = true;
+		update_spin(w);
+	}
+}
+
+bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
+{
+	bool fits = octets <= hold->octets ||
+		    w->held - hold->octets + octets <= w->config->limits.in_flight;
+	if (!fits && alone && w->beyond == NULL)
+		w->beyond = hold;
+	if (fits || (alone && w->beyond == hold)) {
+		set_held(w, hold, octets);
+		return true;
+	}
+	if (!hold->waiting) {
+		hold->waiting = true;
+		TAILQ_INSERT_TAIL(&w->waiting, hold, link);
+	}
+	return false;
+}
+
+void worker_hand_over(struct worker *w, struct hold *from, struct hold *to, size_t octets)
+{
+	from->octets -= octets;
+	to->octets += octets;
+	if (w->beyond == from && from->octets == 0)
+		w->beyond = to;
+}
+
+void worker_release(struct worker *w, struct hold *hold)
+{
+	if (hold->waiting) {
+		TAILQ_REMOVE(&w->waiting, hold, link);
+		hold->waiting = false;
+	}
+	set_held(w, hold, 0);
+}
+
+/* ---- giving turns ---------------------------------------------------------------------------- */
 
 static struct turns *queue_of(struct worker *w, const struct turn *turn)
 {
@@ -172,6 +243,8 @@ static void on_turns(uv_check_t *check)
 		w->flushed_ms = w->pipeline.now_ms;
 	}
 	finish_deliveries(w);
+	if (w->freed)
+		wake_waiting(w);
 	update_spin(w);
 }
 
@@ -233,60 +306,6 @@ static void on_progress(void *data)
 	look_at_outputs(w);
 	finish_deliveries(w);
 	update_spin(w);
-}
-
-/* ---- room in memory -------------------------------------------------------------------------- */
-
-static void wake_waiting(struct worker *w)
-{
-	/* Those who still find no room go back to the end of this queue: look at each one once. */
-	size_t count = 0;
-	struct hold *hold;
-	TAILQ_FOREACH(hold, &w->waiting, link)
-		count++;
-	while (count-- > 0 && (hold = TAILQ_FIRST(&w->waiting)) != NULL) {
-		TAILQ_REMOVE(&w->waiting, hold, link);
-		hold->waiting = false;
-		hold->room_again(hold);
-	}
-}
-
-static void set_held(struct worker *w, struct hold *hold, size_t octets)
-{
-	bool less = octets < hold->octets;
-	w->held = w->held - hold->octets + octets;
-	hold->octets = octets;
-	w->stats.bytes_in_flight = w->held;
-	if (octets == 0 && w->beyond == hold)
-		w->beyond = NULL;
-	if (less)
-		wake_waiting(w);
-}
-
-bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
-{
-	bool fits = octets <= hold->octets ||
-		    w->held - hold->octets + octets <= w->config->limits.in_flight;
-	if (!fits && alone && w->beyond == NULL)
-		w->beyond = hold;
-	if (fits || (alone && w->beyond == hold)) {
-		set_held(w, hold, octets);
-		return true;
-	}
-	if (!hold->waiting) {
-		hold->waiting = true;
-		TAILQ_INSERT_TAIL(&w->waiting, hold, link);
-	}
-	return false;
-}
-
-void worker_release(struct worker *w, struct hold *hold)
-{
-	if (hold->waiting) {
-		TAILQ_REMOVE(&w->waiting, hold, link);
-		hold->waiting = false;
-	}
-	set_held(w, hold, 0);
 }
 
 /* ---- the worker ------------------------------------------------------------------------------ */

@@ -43,7 +43,8 @@ struct delivery {
 
 /*
  * The octets of unfinished payloads that an owner holds, out of what all may hold together. Part of
- * its owner. When there is no room it waits; room_again is called once a new try is worthwhile.
+ * its owner. When there is no room it waits; room_again is called from the loop, never from within
+ * what frees the room, once a new try is worthwhile.
  */
 struct hold {
 	TAILQ_ENTRY(hold) link;
@@ -69,6 +70,7 @@ struct worker {
 	uint64_t held;	     /* octets of all holds */
 	struct hold *beyond; /* the one that may go beyond the limit, so that somebody finishes */
 	TAILQ_HEAD(holds, hold) waiting;
+	bool freed; /* since those who wait were woken last */
 
 	/* Flows that are nowhere but in the outputs, of peers that get no ACK: an end waits for them. */
 	uint64_t unspooled[OUTPUT_LIMIT];
@@ -122,6 +124,8 @@ bool worker_may_leave(const struct worker *w);
  * owner beyond it: else all could wait for each other. False: wait for room_again.
  */
 MUST_CHECK bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone);
+/* Octets that one owner holds are another's from here on. */
+void worker_hand_over(struct worker *w, struct hold *from, struct hold *to, size_t octets);
 /* Gives everything back. */
 void worker_release(struct worker *w, struct hold *hold);
 

@@ -62,7 +62,6 @@ struct conn {
 	uint64_t since_ms; /* begin of the payload, or of the silence */
 
 	bool wants_room; /* paused until worker_hold grants more */
-	bool using_input;
 	struct turn turn;
 	struct hold hold;
 	struct intake *intake; /* UNFRAMED */

@@ -171,6 +171,16 @@ static struct put *put_new(struct conn *c, const char *id, uint64_t length)
 	return put;
 }
 
+/* Whether a payload of the peer's is being taken, which will free memory. */
+static bool is_taking(const struct conn *c)
+{
+	const struct put *put;
+	STAILQ_FOREACH(put, &c->puts, link)
+		if (put->state == PUT_TAKING)
+			return true;
+	return false;
+}
+
 /*
  * Makes room for more of the body. False: there is none now, wait; or memory ran out and the PUT
  * was answered.
@@ -182,7 +192,7 @@ static bool grow_body(struct conn *c, struct put *put)
 	size_t cap = put->body.cap == 0 ? BODY_FIRST : put->body.cap * 2;
 	if (cap > put->length)
 		cap = put->length;
-	bool alone = c->bodies == put->body.cap;
+	bool alone = c->bodies == put->body.cap && !is_taking(c);
 	size_t bodies = c->bodies - put->body.cap + cap;
 	c->wants_room = !worker_hold(c->worker, &c->hold, bodies, alone);
 	if (c->wants_room) {
@@ -391,7 +401,6 @@ static bool queue_is_full(const struct conn *c)
 static void use_input(struct conn *c)
 {
 	bool more = true;
-	c->using_input = true;
 	while (more && c->mode == CONN_FRAMED && !c->ending && c->in_len > 0) {
 		if (c->refuse_ms != 0)
 			break;
@@ -402,7 +411,6 @@ static void use_input(struct conn *c)
 		else
 			more = !queue_is_full(c) && take_command(c);
 	}
-	c->using_input = false;
 	/* The octets to come are read straight into the body: their room must be there by then. */
 	if (more && c->mode == CONN_FRAMED && c->receiving != NULL)
 		(void)!ensure_room(c);
@@ -410,24 +418,8 @@ static void use_input(struct conn *c)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static void on_converted(void *data)
+static void give_verdict(struct put *put, const struct verdict *verdict)
 {
-	struct conn *c = ((struct put *)data)->conn;
-	c->taking = NULL;
-	take_next(c);
-}
-
-static void on_released(void *data, size_t octets)
-{
-	struct conn *c = ((struct put *)data)->conn;
-	c->bodies -= octets;
-	update_hold(c);
-}
-
-static void on_taken(void *data, const struct verdict *verdict)
-{
-	struct put *put = data;
-	put->take = NULL;
 	switch (verdict->kind) {
 	case VERDICT_TAKEN:
 		answer_ack(put, verdict->flows);
@@ -442,9 +434,24 @@ static void on_taken(void *data, const struct verdict *verdict)
 		answer_reject(put, verdict->why);
 		break;
 	}
-	/* An answer that came at once is sent by who uses the input: thousands may be in it. */
-	if (!put->conn->using_input)
-		conn_settle(put->conn);
+}
+
+static void on_converted(void *data)
+{
+	struct conn *c = ((struct put *)data)->conn;
+	c->taking = NULL;
+	take_next(c);
+	/* What was known already has its answer now. */
+	conn_settle(c);
+}
+
+static void on_taken(void *data, const struct verdict *verdict)
+{
+	struct put *put = data;
+	struct conn *c = put->conn;
+	put->take = NULL;
+	give_verdict(put, verdict);
+	conn_settle(c);
 }
 
 static struct put *next_queued(struct conn *c)
@@ -456,29 +463,42 @@ static struct put *next_queued(struct conn *c)
 	return NULL;
 }
 
-/* One after another, in the order they came. */
-static void take_next(struct conn *c)
+/* Whether it is under way; else it has its answer. */
+static bool begin_taking(struct conn *c, struct put *put)
 {
 	static const struct take_owner owner = {
 		.converted = on_converted,
-		.released = on_released,
 		.done = on_taken,
 	};
-	struct put *put = next_queued(c);
-	if (put == NULL || c->taking != NULL)
-		return;
-	conn_renew_config(c);
 	struct taking taking = {
-		.config = c->config,
 		.peer = c->peer,
 		.id = put->id,
 		.digest = put->digest,
+		.hold = &c->hold,
 		.owner = &owner,
 		.data = put,
 	};
-	c->taking = put;
+	struct verdict verdict;
+	size_t octets = put->body.cap;
 	put->state = PUT_TAKING;
-	take_begin(&c->server->takes, &taking, &put->body, &put->take);
+	bool begun = take_begin(&c->server->takes, &taking, &put->body, &put->take, &verdict);
+	c->bodies -= octets;
+	if (begun)
+		return true;
+	update_hold(c);
+	give_verdict(put, &verdict);
+	return false;
+}
+
+/* One after another, in the order they came. Answers are left to be sent by the caller. */
+static void take_next(struct conn *c)
+{
+	struct put *put;
+	while (c->taking == NULL && (put = next_queued(c)) != NULL) {
+		conn_renew_config(c);
+		if (begin_taking(c, put))
+			c->taking = put;
+	}
 }
 
 /* ---- the connection's view ------------------------------------------------------------------- */

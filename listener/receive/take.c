@@ -11,7 +11,7 @@
 
 #include "receive/server.h"
 
-enum take_state { TWIN, CONVERTING, STORING, DELIVERING, ENDING };
+enum take_state { TWIN, CONVERTING, STORING, RESUMING, DELIVERING, ENDING };
 
 struct take {
 	LIST_ENTRY(take) same; /* in the bucket of its digest */
@@ -22,14 +22,14 @@ struct take {
 	enum take_state state;
 	struct digest digest;
 	struct buf body;
+	struct hold hold;  /* of its octets */
 	struct slice rest; /* of it, not used yet */
 	struct turn turn;
 	struct intake *intake; /* once conversion has begun */
-	bool counting;	       /* the outputs get the rest from the spool, which is owed it */
-	bool counted;	       /* so it was, when it was given to the spool */
-	uint64_t emitted; /* events that the outputs have got; with counting the first so many */
-	bool resuming;	  /* the spool has no room for the rest: it waits for the outputs */
 	uint64_t flows;
+	uint64_t emitted; /* STORING: events that the outputs have got */
+	bool owed;	  /* to the outputs, by the spool or by itself: what comes later waits */
+	bool told;	  /* the owner, that it is converted */
 	struct delivery delivery;
 	const struct take_owner *owner; /* NULL: gone */
 	void *data;
@@ -70,16 +70,30 @@ static struct take *find_same(struct takes *all, const struct digest *digest, bo
 
 static void release_body(struct take *t)
 {
-	size_t octets = t->body.cap;
 	buf_deinit(&t->body);
-	if (t->owner != NULL && octets > 0)
-		t->owner->released(t->data, octets);
+	worker_release(t->all->worker, &t->hold);
 }
 
 static void tell_converted(struct take *t)
 {
-	if (t->owner != NULL && !t->resuming)
+	bool tell = t->owner != NULL && !t->told;
+	t->told = true;
+	if (tell)
 		t->owner->converted(t->data);
+}
+
+static void owe(struct take *t)
+{
+	t->owed = true;
+	spool_owe(t->all->spool);
+}
+
+/* Its flows are where they have to be, or never will be: others may go. */
+static void owe_no_more(struct take *t)
+{
+	if (t->owed)
+		spool_owe_less(t->all->spool);
+	t->owed = false;
 }
 
 static void take_free(struct take *t)
@@ -88,19 +102,15 @@ static void take_free(struct take *t)
 	t->all->count--;
 	worker_unschedule(t->all->worker, &t->turn);
 	worker_forget(t->all->worker, &t->delivery);
-	if (t->counting)
-		spool_owe_less(t->all->spool);
+	owe_no_more(t);
 	intake_free(&t->intake);
 	config_release(t->config);
-	buf_deinit(&t->body);
+	release_body(t);
 	free(t);
 }
 
-/* The owner may leave it upon anything that it is told. */
 static void end_take(struct take *t, const struct verdict *verdict)
 {
-	t->state = ENDING;
-	release_body(t);
 	const struct take_owner *owner = t->owner;
 	void *data = t->data;
 	take_free(t);
@@ -158,16 +168,16 @@ static void deliver(struct take *t)
 }
 
 /*
- * Part of its flows is out, so that it cannot be refused any more: the rest waits for the outputs.
- * What comes after it has to get in line, as when the spool is owed it.
+ * Part of its flows is out, so that it cannot be refused any more: the rest waits for the outputs, and
+ * all that comes after it waits for that.
  */
 static void resume(struct take *t)
 {
-	t->resuming = true;
-	t->counting = true;
-	spool_owe(t->all->spool);
+	t->state = RESUMING;
+	owe(t);
+	spool_pause(t->all->spool);
 	t->turn.any_time = false;
-	start_converting(t);
+	worker_schedule(t->all->worker, &t->turn);
 }
 
 static void on_stored(void *data, int error)
@@ -175,7 +185,7 @@ static void on_stored(void *data, int error)
 	struct take *t = data;
 	if (error == 0) {
 		finish(t, &(struct verdict){ .kind = VERDICT_TAKEN, .flows = t->flows });
-	} else if (!t->counted) {
+	} else if (t->emitted == SPOOL_EVENTS_ALL) {
 		/* Its flows are with the outputs: their word is as good. */
 		deliver(t);
 	} else if (t->emitted > 0) {
@@ -195,18 +205,21 @@ static void store(struct take *t)
 		.seconds = (int64_t)time(NULL),
 		.flows = t->flows,
 	};
-	t->counted = t->counting;
-	t->counting = false;
-	if (!spool_put(t->all->spool, &payload, buf_slice(&t->body),
-		       t->counted ? t->emitted : SPOOL_EVENTS_ALL, on_stored, t))
+	/* What is owed is the spool's from here on. */
+	t->owed = false;
+	if (!spool_put(t->all->spool, &payload, buf_slice(&t->body), t->emitted, on_stored, t))
 		on_stored(t, -ENOMEM);
 }
 
 static void give_up(struct take *t)
 {
+	bool resuming = t->state == RESUMING;
+	struct spool *spool = t->all->spool;
 	t->state = ENDING;
 	tell_converted(t);
 	finish(t, &later_memory);
+	if (resuming)
+		spool_go_on(spool);
 }
 
 static void reject(struct take *t, const struct fault *fault)
@@ -216,6 +229,14 @@ static void reject(struct take *t, const struct fault *fault)
 	server_tell_fault(t->all->server, t->peer, t->id, fault);
 	tell_converted(t);
 	finish(t, &verdict);
+}
+
+static void end_resuming(struct take *t)
+{
+	intake_free(&t->intake);
+	owe_no_more(t);
+	deliver(t);
+	spool_go_on(t->all->spool);
 }
 
 static void end_conversion(struct take *t, enum step step, const struct fault *fault)
@@ -228,16 +249,14 @@ static void end_conversion(struct take *t, enum step step, const struct fault *f
 		reject(t, fault);
 		return;
 	}
-	t->emitted = intake_emitted(t->intake);
 	t->flows = intake_flows(t->intake);
-	t->state = t->all->spool != NULL ? STORING : DELIVERING;
-	intake_free(&t->intake);
-	if (t->resuming) {
-		t->counting = false;
-		spool_owe_less(t->all->spool);
-		deliver(t);
+	if (t->state == RESUMING) {
+		end_resuming(t);
 		return;
 	}
+	t->emitted = t->owed ? intake_emitted(t->intake) : SPOOL_EVENTS_ALL;
+	t->state = t->all->spool != NULL ? STORING : DELIVERING;
+	intake_free(&t->intake);
 	tell_converted(t);
 	if (t->all->spool != NULL)
 		store(t);
@@ -253,22 +272,24 @@ static void end_conversion(struct take *t, enum step step, const struct fault *f
 static void choose_way(struct take *t)
 {
 	const struct takes *all = t->all;
-	if (all->spool == NULL || t->counting)
+	if (all->spool == NULL || t->owed)
 		return;
 	bool begun = intake_emitted(t->intake) > 0;
 	bool straight = begun || (!spool_behind(all->spool) && worker_outputs_up(all->worker));
 	if (straight && !pipeline_full(&all->worker->pipeline))
 		return;
-	t->counting = true;
 	intake_only_count(t->intake);
-	spool_owe(all->spool);
+	owe(t);
 }
 
+/* Under the configuration in force: what it borrows from has to live as long as it does. */
 static bool begin_intake(struct take *t)
 {
+	config_release(t->config);
+	t->config = config_reference(t->all->worker->config);
 	t->intake = intake_new(&t->all->worker->pipeline, PAYLOAD_WHOLE, t->peer);
 	t->rest = buf_slice(&t->body);
-	if (t->intake != NULL && t->resuming)
+	if (t->intake != NULL && t->state == RESUMING)
 		intake_replay(t->intake, t->emitted);
 	return t->intake != NULL;
 }
@@ -297,7 +318,6 @@ static struct take *take_new(struct takes *all, const struct taking *taking, str
 	if (t == NULL)
 		return NULL;
 	t->all = all;
-	t->config = config_reference(taking->config);
 	(void)snprintf(t->peer, sizeof(t->peer), "%s", taking->peer);
 	(void)snprintf(t->id, sizeof(t->id), "%s", taking->id);
 	t->digest = taking->digest;
@@ -306,38 +326,29 @@ static struct take *take_new(struct takes *all, const struct taking *taking, str
 	t->turn = (struct turn){ .work = on_turn, .any_time = all->spool != NULL };
 	t->body = *body;
 	buf_init(body, body->max);
+	worker_hand_over(all->worker, taking->hold, &t->hold, t->body.cap);
 	LIST_INSERT_HEAD(bucket_of(all, &t->digest), t, same);
 	all->count++;
 	return t;
 }
 
-/* A verdict without a take. */
-static void answer_at_once(const struct taking *taking, struct buf *body,
-			   const struct verdict *verdict)
-{
-	size_t octets = body->cap;
-	buf_deinit(body);
-	taking->owner->released(taking->data, octets);
-	taking->owner->converted(taking->data);
-	taking->owner->done(taking->data, verdict);
-}
-
-void take_begin(struct takes *all, const struct taking *taking, struct buf *body,
-		struct take **take)
+bool take_begin(struct takes *all, const struct taking *taking, struct buf *body,
+		struct take **take, struct verdict *verdict)
 {
 	const struct seen_payload *seen = seen_find(all->seen, &taking->digest,
 						    (int64_t)time(NULL));
 	bool twin = find_same(all, &taking->digest, false) != NULL;
-	*take = seen != NULL ? NULL : take_new(all, taking, body);
+	*verdict = later_memory;
 	if (seen != NULL)
-		answer_at_once(taking, body,
-			       &(struct verdict){ .kind = VERDICT_BEFORE, .flows = seen->flows });
-	else if (*take == NULL)
-		answer_at_once(taking, body, &later_memory);
+		*verdict = (struct verdict){ .kind = VERDICT_BEFORE, .flows = seen->flows };
+	*take = seen != NULL ? NULL : take_new(all, taking, body);
+	if (*take == NULL)
+		buf_deinit(body);
 	else if (twin)
 		(*take)->state = TWIN;
 	else
 		start_converting(*take);
+	return *take != NULL;
 }
 
 void take_leave(struct take **take)
@@ -350,7 +361,7 @@ void take_leave(struct take **take)
 	/* While nothing of it is anywhere it is as if it had not come. Its twins go on without it. */
 	if (t->state == TWIN)
 		end_take(t, &later_memory);
-	else if (t->state == CONVERTING && t->intake == NULL && !t->resuming)
+	else if (t->state == CONVERTING && t->intake == NULL)
 		finish(t, &later_memory);
 }
 

@@ -11,16 +11,17 @@
 /*
  * The taking of a whole payload, from its last octet to the answer.
  *
- *   take_begin ─▶ seen before? ──────────────────────────────────────────▶ BEFORE (DUP)
- *        ├──────▶ TWIN: the same octets are being taken already ────┐
- *        └──────▶ CONVERTING ─▶ STORING, with a spool ──────────────┼────▶ TAKEN (ACK)
- *                     │            └─ no room ─▶ LATER (RETRY)      │
- *                     ├───────▶ DELIVERING, without ────────────────┘
- *                     └─ damaged ─▶ NEVER (REJECT)
+ *   take_begin ─▶ seen before? ───────────────────────────────────────────▶ BEFORE (DUP)
+ *        ├──────▶ TWIN: the same octets are being taken already ─────┐
+ *        └──────▶ CONVERTING ─▶ STORING, with a spool ───────────────┼────▶ TAKEN (ACK)
+ *                     │            ├─ no room, nothing is out ───────│────▶ LATER (RETRY)
+ *                     │            └─ no room, part is out ─▶ RESUMING    │
+ *                     │                                         │    │
+ *                     ├───────▶ DELIVERING, without ◀───────────┴────┘
+ *                     └─ damaged ─────────────────────────────────────────▶ NEVER (REJECT)
  *
  * Once conversion has begun a payload is taken to its end even if its peer goes away: the peer will
- * send it again, and then gets DUP. One that the spool has no room for, part of which is out already,
- * is not refused: its rest waits for the outputs, and it is taken when they have it.
+ * send it again, and then gets DUP.
  */
 
 enum verdict_kind {
@@ -37,12 +38,13 @@ struct verdict {
 	unsigned seconds; /* LATER: until it is worth another try */
 };
 
-/* Who waits for the verdict. All are called from the loop, or from within take_begin. */
+/*
+ * Who waits for the verdict. Called from the loop, never from within take_begin. The owner may leave
+ * the take, or any other, from within.
+ */
 struct take_owner {
 	/* The next payload of the same peer may begin: this one has its place before it. */
 	void (*converted)(void *data);
-	/* So many octets of memory are free again. */
-	void (*released)(void *data, size_t octets);
 	/* The take is over, and gone. */
 	void (*done)(void *data, const struct verdict *verdict);
 };
@@ -65,20 +67,20 @@ void takes_init(struct takes *all, struct server *server, struct seen *seen, str
 void takes_deinit(struct takes *all);
 
 struct taking {
-	const struct config *config; /* the take gets a reference of its own */
-	const char *peer;	     /* for log lines */
+	const char *peer; /* for log lines */
 	const char *id;
 	struct digest digest;
+	struct hold *hold; /* of which the body's octets are a part until here */
 	const struct take_owner *owner;
 	void *data;
 };
 
 /*
- * Begins to take a payload, whose octets it empties *body of. *take is set before the owner is
- * called; NULL when the verdict, which the owner has got by the time this returns, came at once.
+ * Begins to take a payload; *body is empty after it. True: *take is under way, and the owner will
+ * hear of it. False: *verdict came at once, and there is no take.
  */
-void take_begin(struct takes *all, const struct taking *taking, struct buf *body,
-		struct take **take);
+MUST_CHECK bool take_begin(struct takes *all, const struct taking *taking, struct buf *body,
+			   struct take **take, struct verdict *verdict);
 /* The owner goes away and is not called any more. */
 void take_leave(struct take **take);
 

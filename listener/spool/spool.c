@@ -61,6 +61,7 @@ struct spool {
 	struct entries pending; /* on their way to disk */
 	struct entries ahead;
 	struct entries passed;
+	unsigned pauses;
 	bool stopped;
 	bool closed;
 
@@ -467,7 +468,7 @@ static void put_off(struct spool *s)
 static struct fetched *next_frame(struct spool *s)
 {
 	struct fetched *f;
-	while (!s->stopped && (f = STAILQ_FIRST(&s->fetched)) != NULL) {
+	while (!s->stopped && s->pauses == 0 && (f = STAILQ_FIRST(&s->fetched)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->fetched, link);
 		if (f->damage.octets > 0)
 			tell_damage(s, &f->damage);
@@ -520,6 +521,18 @@ static enum turn_result on_turn(struct turn *turn)
 		tell_unconverted(s, &fault);
 	end_frame(s);
 	return STAILQ_EMPTY(&s->fetched) ? TURN_DONE : TURN_YIELD;
+}
+
+void spool_pause(struct spool *s)
+{
+	s->pauses++;
+}
+
+void spool_go_on(struct spool *s)
+{
+	s->pauses--;
+	if (!s->closed && !STAILQ_EMPTY(&s->fetched))
+		worker_schedule(s->worker, &s->turn);
 }
 
 void spool_stop(struct spool *s)

@@ -45,6 +45,13 @@ bool spool_behind(const struct spool *s);
 void spool_owe(struct spool *s);
 void spool_owe_less(struct spool *s);
 
+/*
+ * Between the two no payload is begun to be replayed: one whose flows come before theirs is still on
+ * its way to the outputs.
+ */
+void spool_pause(struct spool *s);
+void spool_go_on(struct spool *s);
+
 /* A payload on its way to disk. */
 struct spool_entry;
 

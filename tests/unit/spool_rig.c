@@ -135,19 +135,11 @@ static void on_converted(void *data)
 		rig_leave(put);
 }
 
-static void on_released(void *data, size_t octets)
-{
-	struct rig_put *put = data;
-	assert_true(octets <= put->octets);
-	put->octets -= octets;
-}
-
 static void on_done(void *data, const struct verdict *verdict)
 {
 	struct rig_put *put = data;
 	assert_false(put->answered);
 	assert_true(put->converted);
-	assert_int_equal(put->octets, 0);
 	put->take = NULL;
 	put->answered = true;
 	put->verdict = *verdict;
@@ -159,7 +151,6 @@ struct rig_put *rig_put(unsigned peer, unsigned payload)
 {
 	static const struct take_owner owner = {
 		.converted = on_converted,
-		.released = on_released,
 		.done = on_done,
 	};
 	struct rig_put *put = calloc(1, sizeof(*put));
@@ -170,19 +161,26 @@ struct rig_put *rig_put(unsigned peer, unsigned payload)
 	put->peer = peer;
 	put->payload = payload;
 	put->since = (int64_t)time(NULL);
-	put->octets = body.cap;
 	put->next = rig.puts;
 	rig.puts = put;
+	struct hold hold = { .octets = 0 };
+	assert_true(worker_hold(&rig.worker, &hold, body.cap, false));
 	struct taking taking = {
-		.config = rig.config,
 		.peer = "192.0.2.1",
 		.id = "a",
+		.hold = &hold,
 		.owner = &owner,
 		.data = put,
 	};
 	assert_true(digest_of(buf_slice(&body), &taking.digest));
-	take_begin(&rig.server.takes, &taking, &body, &put->take);
+	struct verdict verdict;
+	if (!take_begin(&rig.server.takes, &taking, &body, &put->take, &verdict)) {
+		worker_release(&rig.worker, &hold);
+		put->converted = true;
+		on_done(put, &verdict);
+	}
 	assert_null(body.data);
+	assert_int_equal(hold.octets, 0);
 	return put;
 }
 

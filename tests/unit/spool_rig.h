@@ -25,8 +25,7 @@ struct rig_put {
 	struct verdict verdict;
 	bool converted;
 	bool answered;
-	bool leaves; /* its peer goes away once it is converted */
-	size_t octets;
+	bool leaves;   /* its peer goes away once it is converted */
 	int64_t since; /* by the clock */
 };
 
