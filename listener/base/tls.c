@@ -422,6 +422,11 @@ enum step tls_read(struct tls_session *s, char *room, size_t size, size_t *n)
 	return *n > 0 ? STEP_OK : step;
 }
 
+bool tls_is_broken(const struct tls_session *s)
+{
+	return s->what != NULL;
+}
+
 bool tls_write(struct tls_session *s, struct slice octets)
 {
 	size_t written;

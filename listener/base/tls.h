@@ -78,6 +78,8 @@ bool tls_is_up(const struct tls_session *s);
  * was not. In TLS 1.3 it says so only after a client's session is up.
  */
 bool tls_may_be_refused(const struct tls_session *s);
+/* Whether nothing more can come or go; tls_why() says why. */
+bool tls_is_broken(const struct tls_session *s);
 /* Whether the other side has said anything. */
 bool tls_is_begun(const struct tls_session *s);
 /*

@@ -30,10 +30,15 @@ static void send_output(struct conn *c)
 
 void secured_write(struct conn *c, struct slice octets)
 {
-	if (tls_write(c->tls, octets))
+	char why[TLS_WHY];
+	if (tls_write(c->tls, octets)) {
 		send_output(c);
-	else
+	} else if (tls_is_broken(c->tls)) {
+		conn_tell_tls(c, tls_why(c->tls, why));
+		conn_close(c, CLOSE_TLS);
+	} else {
 		conn_close(c, CLOSE_MEMORY);
+	}
 }
 
 void secured_end(struct conn *c)
