@@ -22,27 +22,30 @@ export class Link {
 	#outgoing = [];
 	#writing = false;
 	#text = "";
+	#heard = false;
 	#gone = false;
+	#secure;
 
 	ready = false;
 
 	constructor({ host, port, tls: secure, token }, { connectMs, onReady, onLine, onGone }) {
+		this.#secure = Boolean(secure);
 		this.#onReady = onReady;
 		this.#onLine = onLine;
 		this.#onGone = onGone;
 		const address = { host, port, autoSelectFamilyAttemptTimeout: ADDRESS_MS };
-		this.#socket = secure ? Link.#secure(address, secure) : net.connect(address);
+		this.#socket = secure ? Link.#connectSecurely(address, secure) : net.connect(address);
 		this.#socket.setNoDelay(true);
 		this.#socket.setKeepAlive(true, 60000);
 		this.#socket.once(secure ? "secureConnect" : "connect", () => this.#connected(token));
 		this.#socket.on("data", (octets) => this.#take(octets));
-		this.#socket.on("error", (error) => this.fail(error));
-		this.#socket.on("end", () => this.fail(new Error("closed by the listener")));
+		this.#socket.on("error", (error) => this.fail(this.#explain(error)));
+		this.#socket.on("end", () => this.fail(new Error(`closed by the listener${this.#guess()}`)));
 		this.#socket.on("close", () => this.fail(new Error("connection closed")));
 		this.expect(connectMs, "no connection");
 	}
 
-	static #secure(address, { ca, cert, key }) {
+	static #connectSecurely(address, { ca, cert, key }) {
 		const servername = net.isIP(address.host) ? undefined : address.host;
 		const given = Object.entries({ ca, cert, key, servername }).filter(([, value]) => value != null);
 		return tls.connect({ ...address, minVersion: "TLSv1.2", ...Object.fromEntries(given) });
@@ -56,7 +59,24 @@ export class Link {
 		this.#onReady();
 	}
 
+	// OpenSSL's own text has line ends and places in its source.
+	#explain(error) {
+		if (!this.#secure || error.syscall || error.code === "ECONNRESET")
+			return error;
+		if (error.code?.startsWith("ERR_SSL_"))
+			return new Error(`TLS: ${error.reason.replace(/^(ssl|tls)\S* alert /, "the listener's alert: ")}`);
+		return this.ready ? error : new Error(`TLS: the listener's certificate is refused: ${error.message}`);
+	}
+
+	// One with TLS and one without it do not understand each other, and part without a word.
+	#guess() {
+		if (this.#secure)
+			return this.ready ? "" : " within the TLS handshake; does it speak TLS?";
+		return this.#heard ? "" : " without a word; does it want TLS?";
+	}
+
 	#take(octets) {
+		this.#heard = true;
 		this.#progress();
 		const lines = (this.#text + octets.toString("latin1")).split("\n");
 		this.#text = lines.pop();

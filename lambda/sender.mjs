@@ -23,6 +23,8 @@ const TIMING = Object.freeze({
 	pauseMostMs: 30000,
 });
 
+const NO_REPLY = "no reply";
+
 // A timer's longest time; more would fire at once.
 const TIMER_MOST = 2 ** 31 - 1;
 
@@ -60,7 +62,7 @@ export class Sender {
 	#failures = 0;
 	#pause = null;
 	#pauseEnd = 0;
-	#trouble = "no reply";
+	#trouble = NO_REPLY;
 	// A connection that has answered and gone idle is kept; heard: it has answered since.
 	#kept = false;
 	#heard = false;
@@ -121,6 +123,7 @@ export class Sender {
 		if (this.#waiting.length === 0 && this.#sent.length === 0) {
 			this.#resume();
 			this.#failures = 0;
+			this.#trouble = NO_REPLY;
 		}
 	}
 
@@ -177,7 +180,7 @@ export class Sender {
 	}
 
 	#expect({ octets }, ms) {
-		this.#link.expect(ms + Math.ceil(octets.length / this.#timing.octetsPerMs), "no reply");
+		this.#link.expect(ms + Math.ceil(octets.length / this.#timing.octetsPerMs), NO_REPLY);
 	}
 
 	#reply(line) {
@@ -223,6 +226,8 @@ export class Sender {
 
 	#next() {
 		if (this.#sent.length === 0) {
+			if (this.#waiting.length === 0)
+				this.#trouble = NO_REPLY;
 			this.#link.expect(0);
 			this.#link.idle(true);
 			this.#kept = true;

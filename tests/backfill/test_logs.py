@@ -110,7 +110,7 @@ def test_killed(start, begin, backfill, logs):
 
 
 def test_stale_page(start, begin, backfill, logs):
-    """AWS no longer knows the page: the slice begins anew, what was sent comes twice, nothing is lost."""
+    """AWS no longer knows the page: the slice begins anew, and the listener knows what was sent."""
     logs.page_size = 10
     lines = fill(logs, 30, end=NOVEMBER + SLICE)
     window = "-s", NOVEMBER, "-e", NOVEMBER + SLICE
@@ -121,8 +121,24 @@ def test_stale_page(start, begin, backfill, logs):
                 first.kill()
         logs.tokens.clear()
         done = backfill(logs.group, *window, endpoint=logs.endpoint, to=daemon.address)
-        assert "AWS has forgotten the page" in done.err
-        assert_once(daemon, lines + lines[:10])
+        assert "AWS has forgotten the page" in done.err and done.total("duplicates") == 1
+        assert_once(daemon, lines)
+
+
+def test_state_is_lost(start, backfill, logs):
+    """The same pages again: the listener knows them. Other pages of the same events it cannot know."""
+    logs.page_size = 10
+    lines = fill(logs, 30, end=NOVEMBER + SLICE)
+    window = "-s", NOVEMBER, "-e", NOVEMBER + SLICE
+    with start() as daemon:
+        how = {"endpoint": logs.endpoint, "to": daemon.address}
+        backfill(logs.group, *window, **how)
+        again = backfill(logs.group, *window, state="other", **how)
+        assert again.total("duplicates") == again.total("payloads") == 3
+        assert_once(daemon, lines)
+        logs.page_size = 15
+        backfill(logs.group, *window, state="third", **how)
+        assert_once(daemon, lines * 2)
 
 
 def test_rejected(start, backfill, logs):

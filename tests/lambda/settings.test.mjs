@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, test } from "node:test";
 import { readSettings } from "../../lambda/settings.mjs";
-import { Pem } from "./support/pem.mjs";
+import { Certificates } from "./support/certificates.mjs";
 
-const pem = new Pem().authority("ca").certificate("client", "DNS:client");
-after(() => pem.remove());
-const { cert: PEM, key: KEY } = pem.client;
+const certificates = new Certificates();
+after(() => certificates.remove());
+const [PEM, KEY] = [certificates.cert("client"), certificates.key("client")];
 const base = { VPCFLOWD_HOST: "flows.example.org", VPCFLOWD_PORT: "20555" };
 
 test("host and port alone", () => {
@@ -61,7 +61,7 @@ const REFUSED = [
 	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: "-----BEGIN nothing" }],
 	["VPCFLOWD_CA", { VPCFLOWD_TLS: "1", VPCFLOWD_CA: PEM.replace(/\n.*\n/, "\nMIIB\n") }],
 	["VPCFLOWD_CERT", { VPCFLOWD_TLS: "1", VPCFLOWD_CERT: KEY, VPCFLOWD_KEY: KEY }],
-	["VPCFLOWD_KEY", { VPCFLOWD_TLS: "1", VPCFLOWD_CERT: PEM, VPCFLOWD_KEY: pem.ca.key }],
+	["VPCFLOWD_KEY", { VPCFLOWD_TLS: "1", VPCFLOWD_CERT: PEM, VPCFLOWD_KEY: certificates.key("ca") }],
 	["VPCFLOWD_KEY", { VPCFLOWD_TLS: "1", VPCFLOWD_CERT: PEM }],
 	["VPCFLOWD_CERT", { VPCFLOWD_TLS: "1", VPCFLOWD_KEY: KEY }],
 	["VPCFLOWD_TOKEN", { VPCFLOWD_TOKEN: "with space" }],
@@ -81,7 +81,7 @@ test("a token is never in the message", () => {
 });
 
 test("PEM in a file", () => {
-	assert.equal(readSettings({ ...base, VPCFLOWD_TLS: "on", VPCFLOWD_CA: pem.path("ca.pem") }).tls.ca, pem.ca.cert);
+	assert.equal(readSettings({ ...base, VPCFLOWD_TLS: "on", VPCFLOWD_CA: certificates.path("ca.pem") }).tls.ca, certificates.cert("ca"));
 });
 
 test("the function fails at load, naming the variable", () => {
