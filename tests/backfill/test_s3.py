@@ -8,6 +8,7 @@ import time
 
 import harness
 import payloads
+import secure
 from standins import ACCOUNT, NOVEMBER, Gate, environment
 
 DAY = 86400
@@ -271,6 +272,19 @@ def test_no_listener(start, backfill, folder):
         assert "stopped: the listener" in refused.err and "auth" in refused.err
         backfill(folder.region, *window, "--token-file", tokens, **how)
         assert len(daemon.lines()) == 20
+
+
+def test_over_tls(start, backfill, folder, tmp_path):
+    objects = small(folder, 2)
+    window = "-s", "2026-11-01", "-e", "2026-11-02"
+    made = secure.Certificates(tmp_path / "certificates")
+    with start(*made.listener()) as daemon:
+        how = {"endpoint": folder.endpoint, "to": daemon.address}
+        refused = backfill(folder.region, *window, "--patience", "1s", status=1, env={
+            "VPCFLOWD_TLS": "on", "VPCFLOWD_CA": made.pem("stranger")}, **how)
+        assert "the listener's certificate is refused" in refused.err and not refused.state()
+        backfill(folder.region, *window, env={"VPCFLOWD_TLS": "on", "VPCFLOWD_CA": made.pem("ca")}, **how)
+        assert_once(daemon, everything(objects))
 
 
 def test_parallel(start, backfill, folder):

@@ -13,6 +13,7 @@ import { Cloud } from "./support/cloud.mjs";
 import { Environment } from "./support/environment.mjs";
 import { cloudwatch, failed, ftsq, HEADER, kinesis, message, object, packed, records, s3, sqs } from "./support/flows.mjs";
 import { Listener } from "./support/listener.mjs";
+import { NEWEST } from "./support/newest.mjs";
 import { Proxy } from "./support/proxy.mjs";
 import { until } from "./support/wait.mjs";
 
@@ -127,7 +128,7 @@ describe("what comes again", { concurrency: 4 }, () => {
 		assert.deepEqual(listener.flows(), sum(lots));
 	});
 
-	test("an S3 object of several payloads: in part, then all of it, then once more", async (t) => {
+	test("an S3 object of several payloads: in part, then all of it, then once more", { skip: !NEWEST }, async (t) => {
 		const cloud = await Cloud.start(t);
 		const listener = await Listener.start(t);
 		const environment = await Environment.start(t, to(listener, cloud.variables));

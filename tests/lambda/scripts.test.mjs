@@ -7,6 +7,7 @@ import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { Certificates } from "./support/certificates.mjs";
 import { FakeListener } from "./support/fake.mjs";
 import { cloudwatch, ftsq, HEADER, message, object, packed, records, samplePath } from "./support/flows.mjs";
 import { Listener } from "./support/listener.mjs";
@@ -55,6 +56,24 @@ test("push: the listener from the environment; --quiet", async (t) => {
 	const { status, out } = await run("push", ["-q", samplePath("data-v2.lambda-event.json")],
 		{ env: { VPCFLOWD_HOST: listener.host, VPCFLOWD_PORT: String(listener.port) } });
 	assert.deepEqual([status, out, listener.flows().length], [0, "", 5]);
+});
+
+test("push: over TLS, with a certificate and a token; known the second time", async (t) => {
+	const certificates = new Certificates();
+	t.after(() => certificates.remove());
+	const cwd = folderOf(t, { tokens: "let-me-in\n" });
+	const listener = await Listener.start(t, ...certificates.listener("server", "ca"), "--token-file", join(cwd, "tokens"));
+	const args = ["-t", `localhost:${listener.port}`, "--timeout", "2", samplePath("data-v2.lambda-event.json")];
+	const env = { ...certificates.forwarder("ca", "client"), VPCFLOWD_TOKEN: "let-me-in" };
+	for (const word of ["ACK", "DUP"]) {
+		const { status, out, err } = await run("push", args, { env });
+		assert.deepEqual([status, out.split(" ").slice(-2).join(" ")], [0, `${word} 5\n`], err);
+	}
+	const { status, err } = await run("push", args, { env: { ...env, VPCFLOWD_TOKEN: "let-us-in" } });
+	assert.equal(status, 1);
+	assert.match(err, /the listener refuses this client: auth/);
+	assert.match((await run("push", args)).err, /does it want TLS\?/);
+	assert.equal(listener.flows().length, 5);
 });
 
 test("push: what is rejected is said, the rest is sent", async (t) => {

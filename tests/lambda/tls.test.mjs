@@ -11,14 +11,13 @@ import { Cloud } from "./support/cloud.mjs";
 import { Environment } from "./support/environment.mjs";
 import { cloudwatch, ftsq, packed, records } from "./support/flows.mjs";
 import { Listener } from "./support/listener.mjs";
+import { NEWEST } from "./support/newest.mjs";
 import { Proxy } from "./support/proxy.mjs";
 import { until } from "./support/wait.mjs";
 
 const certificates = new Certificates();
 after(() => certificates.remove());
 
-// What only takes long is tried on the newest Node.js alone.
-const NEWEST = process.version.startsWith("v24.");
 const ONLY_TLS_1_2 = { NODE_OPTIONS: "--tls-max-v1.2" };
 
 const to = ({ host, port }, ...more) => Object.assign({ VPCFLOWD_HOST: host, VPCFLOWD_PORT: String(port) }, ...more);

@@ -12,6 +12,7 @@ import pytest
 
 import harness
 import payloads
+import secure
 
 NAME = "vpcflowd-forwarder"
 QUEUE = f"{NAME}-failures"
@@ -117,6 +118,20 @@ def test_straight_into_a_listener(script, place, deploy, start):
         result = script("redrive", "--to", "%s:%d" % daemon.address)
         assert "2 events delivered" in result.last and place.left() == [] and place.invocations == []
         assert sorted(daemon.terminate()) == lines_of(*parts)
+
+
+def test_over_tls(script, place, start, tmp_path):
+    made = secure.Certificates(tmp_path / "certificates")
+    part = payloads.records(3)
+    ca, shown = ("--tls", "--ca", made.pem("ca")), ("--cert", made.pem("client"), "--key", made.key("client"))
+    with start(*made.listener(client_ca="ca")) as daemon:
+        idents = place.fill(event(part))
+        to = "--to", "%s:%d" % daemon.address, "--timeout", "3"
+        for options, why in ((), "does it want TLS?"), (ca, "certificate required"):
+            result = script("redrive", *to, *options, status=1)
+            assert why in result.last and place.left() == idents
+        script("redrive", *to, *ca, *shown)
+        assert place.left() == [] and sorted(daemon.terminate()) == lines_of(part)
 
 
 @pytest.mark.parametrize("straight", [False, True])
