@@ -59,12 +59,12 @@ export class Link {
 		this.#onReady();
 	}
 
-	// OpenSSL's own text has line ends and places in its source.
+	// OpenSSL's own text has line ends and places in its source. What has an errno's name is not about TLS.
 	#explain(error) {
-		if (!this.#secure || error.syscall || error.code === "ECONNRESET")
+		if (!this.#secure || /^E[A-Z0-9]+$/.test(error.code))
 			return error;
 		if (error.code?.startsWith("ERR_SSL_"))
-			return new Error(`TLS: ${error.reason.replace(/^(ssl|tls)\S* alert /, "the listener's alert: ")}`);
+			return new Error(`TLS: ${(error.reason ?? error.code).replace(/^(ssl|tls)\S* alert /, "the listener's alert: ")}`);
 		return this.ready ? error : new Error(`TLS: the listener's certificate is refused: ${error.message}`);
 	}
 

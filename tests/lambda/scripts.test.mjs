@@ -63,7 +63,7 @@ test("push: over TLS, with a certificate and a token; known the second time", as
 	t.after(() => certificates.remove());
 	const cwd = folderOf(t, { tokens: "let-me-in\n" });
 	const listener = await Listener.start(t, ...certificates.listener("server", "ca"), "--token-file", join(cwd, "tokens"));
-	const args = ["-t", `localhost:${listener.port}`, "--timeout", "2", samplePath("data-v2.lambda-event.json")];
+	const args = ["-t", `localhost:${listener.port}`, samplePath("data-v2.lambda-event.json")];
 	const env = { ...certificates.forwarder("ca", "client"), VPCFLOWD_TOKEN: "let-me-in" };
 	for (const word of ["ACK", "DUP"]) {
 		const { status, out, err } = await run("push", args, { env });
@@ -72,7 +72,7 @@ test("push: over TLS, with a certificate and a token; known the second time", as
 	const { status, err } = await run("push", args, { env: { ...env, VPCFLOWD_TOKEN: "let-us-in" } });
 	assert.equal(status, 1);
 	assert.match(err, /the listener refuses this client: auth/);
-	assert.match((await run("push", args)).err, /does it want TLS\?/);
+	assert.match((await run("push", ["--timeout", "2", ...args])).err, /does it want TLS\?/);
 	assert.equal(listener.flows().length, 5);
 });
 
