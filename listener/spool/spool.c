@@ -409,6 +409,20 @@ static void tell_unconverted(struct spool *s, const struct fault *fault)
 		  fault_text(fault->code), (unsigned long long)s->current->frame.at.segment, name);
 }
 
+/* As after a restart with another format for one of its log groups. */
+static void tell_fewer(struct spool *s, uint64_t flows, uint64_t before)
+{
+	char name[DIGEST_TEXT + 1];
+	digest_text(&s->current->frame.digest, name);
+	s->worker->stats.spool_unconverted++;
+	keep(s, s->current->frame.at);
+	log_error("spool",
+		  "an acknowledged payload has fewer flows now; the segment is kept as .kept "
+		  "segment=%016llx payload=%s flows=%llu before=%llu",
+		  (unsigned long long)s->current->frame.at.segment, name, (unsigned long long)flows,
+		  (unsigned long long)before);
+}
+
 /* The entry of a frame that the outputs have part of; a new one for one that they have nothing of. */
 static struct spool_entry *entry_of(struct spool *s, const struct spooled *frame)
 {
@@ -432,8 +446,8 @@ static void drop_current(struct spool *s)
 	s->entry = NULL;
 }
 
-/* Its flows are with the outputs. */
-static void end_frame(struct spool *s)
+/* Its flows are with the outputs; damaged: they are not, as it cannot be converted. */
+static void end_frame(struct spool *s, bool damaged)
 {
 	struct spool_entry *e = s->entry;
 	struct seen_payload payload = {
@@ -442,8 +456,11 @@ static void end_frame(struct spool *s)
 		.flows = intake_flows(s->intake),
 	};
 	/* It is known already, unless the machine went down between its fdatasync and that of seen. */
-	if (seen_find(s->seen, &payload.digest, payload.seconds) == NULL)
+	const struct seen_payload *known = seen_find(s->seen, &payload.digest, payload.seconds);
+	if (known == NULL)
 		(void)seen_add(s->seen, &payload, payload.seconds);
+	else if (!damaged && payload.flows < known->flows)
+		tell_fewer(s, payload.flows, known->flows);
 	s->worker->stats.spool_replayed++;
 	drop_current(s);
 	worker_deliver(s->worker, &e->delivery);
@@ -519,7 +536,7 @@ static enum turn_result on_turn(struct turn *turn)
 	}
 	if (step == STEP_BAD)
 		tell_unconverted(s, &fault);
-	end_frame(s);
+	end_frame(s, step == STEP_BAD);
 	return STAILQ_EMPTY(&s->fetched) ? TURN_DONE : TURN_YIELD;
 }
 

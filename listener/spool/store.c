@@ -22,12 +22,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "spool/keep.h"
 
 enum {
 	SEEN_RECORD = DIGEST_SIZE + 8 + 8, /* digest, seconds and flows, little-endian */
 	SEEN_HOURS = 24,		   /* files of hours before these are not looked at */
 	HOUR = 3600,
-	KEEP_MOST = 16, /* that wait for the thread */
 	POSITION_TEXT = 64,
 	POSITION_OCTETS = 16 + 1 + 20 + 1, /* segment in hexadecimal, offset, newline */
 };
@@ -42,18 +42,20 @@ struct store {
 	uv_thread_t thread;
 	uv_mutex_t mutex;
 	uv_cond_t wake;
-	struct appends queue;	  /* guarded by mutex */
-	struct appends stored;	  /* guarded by mutex */
-	struct place delivered;	  /* guarded by mutex */
-	uint64_t keep[KEEP_MOST]; /* guarded by mutex: segments to be kept */
-	unsigned keeps;		  /* guarded by mutex */
-	bool stop;		  /* guarded by mutex */
-	bool empty;		  /* guarded by mutex */
+	struct appends queue;	/* guarded by mutex */
+	struct appends stored;	/* guarded by mutex */
+	struct place delivered; /* guarded by mutex */
+	struct keeps asked;	/* guarded by mutex: segments to be kept */
+	bool news;		/* guarded by mutex: of those two */
+	bool stop;		/* guarded by mutex */
+	bool empty;		/* guarded by mutex */
 	bool closed;
 	atomic_uint_least64_t octets;
 
 	/* the thread's own */
 	uint64_t oldest; /* segment that is there */
+	struct keeps keeps;
+	bool left; /* a segment before the oldest could not be renamed */
 	uint64_t segment;
 	int fd;	     /* of it, or -1: the next append begins one */
 	bool spoilt; /* part of a frame could not be cut off */
@@ -359,17 +361,42 @@ static void write_group(struct store *s, struct appends *group)
 
 /* ---- what is delivered ----------------------------------------------------------------------- */
 
+/* Under its name nothing of it is delivered again, as it lies before the position. */
+static int keep_segment(struct store *s, uint64_t number, const char *name)
+{
+	int error = keep_rename(s->dir, number);
+	if (error == 0)
+		return 0;
+	/* So that the next start knows. */
+	(void)!keep_mark(s->dir, number);
+	s->left = true;
+	log_error("spool",
+		  "cannot rename what is kept, it stays as it is until a start can file=%s "
+		  "error=\"%s\"",
+		  name, strerror(-error));
+	return error;
+}
+
+static int unlink_segment(const struct store *s, const char *name)
+{
+	if (unlinkat(s->dir, name, 0) == 0)
+		return 0;
+	if (errno != ENOENT)
+		log_warn("spool", "cannot remove what was delivered file=%s error=\"%s\"", name,
+			 strerror(errno));
+	return -errno;
+}
+
+/* All of it is delivered, or as much as can be. */
 static void remove_segment(struct store *s, uint64_t number)
 {
 	char name[SEGMENT_NAME];
 	struct stat st;
 	segment_name(number, ".put", name);
 	uint64_t octets = fstatat(s->dir, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
-	if (unlinkat(s->dir, name, 0) == 0)
+	bool kept = keeps_has(&s->keeps, number) || keep_is_marked(s->dir, number);
+	if ((kept ? keep_segment(s, number, name) : unlink_segment(s, name)) == 0)
 		atomic_fetch_sub(&s->octets, octets);
-	else if (errno != ENOENT)
-		log_warn("spool", "cannot remove what was delivered file=%s error=\"%s\"", name,
-			 strerror(errno));
 }
 
 static void remove_before(struct store *s, uint64_t number)
@@ -391,9 +418,24 @@ static int write_position(struct store *s, struct place to)
 	return n == len ? 0 : n < 0 ? -errno : -ENOSPC;
 }
 
-static void note_position(struct store *s, struct place to)
+/*
+ * Marks the segments that are to be kept. While one cannot be, the position stays before it: a start
+ * finds out again what is wrong with it.
+ */
+static struct place hold_back(struct store *s, struct place to)
 {
-	if (place_compare(to, s->noted) == 0)
+	uv_mutex_lock(&s->mutex);
+	keeps_move(&s->asked, &s->keeps);
+	uv_mutex_unlock(&s->mutex);
+	uint64_t unmarked = keeps_mark(&s->keeps, s->dir);
+	bool behind = unmarked != 0 && to.segment >= unmarked;
+	return behind ? (struct place){ unmarked, 0 } : to;
+}
+
+static void note_position(struct store *s, struct place delivered)
+{
+	struct place to = hold_back(s, delivered);
+	if (place_compare(to, s->noted) <= 0)
 		return;
 	(void)!write_position(s, to);
 	s->noted = to;
@@ -404,21 +446,13 @@ static void note_position(struct store *s, struct place to)
 	remove_before(s, to.segment);
 }
 
-static void keep_segment(struct store *s, uint64_t number)
-{
-	char from[SEGMENT_NAME];
-	char to[SEGMENT_NAME];
-	segment_name(number, ".put", from);
-	segment_name(number, ".kept", to);
-	if (linkat(s->dir, from, s->dir, to, 0) != 0 && errno != EEXIST)
-		log_warn("spool", "cannot keep file=%s error=\"%s\"", from, strerror(errno));
-}
-
+/* The position stays only where a start has to know that what is left was delivered. */
 static void remove_everything(struct store *s)
 {
 	end_segment(s);
-	remove_before(s, s->segment + 1);
-	(void)unlinkat(s->dir, "position", 0);
+	note_position(s, (struct place){ s->segment + 1, 0 });
+	if (!s->left && s->oldest > s->segment)
+		(void)unlinkat(s->dir, "position", 0);
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
@@ -426,16 +460,13 @@ static void remove_everything(struct store *s)
 struct work {
 	struct appends group;
 	struct place delivered;
-	uint64_t keep[KEEP_MOST];
-	unsigned keeps;
 	bool stop;
 	bool empty;
 };
 
 static bool has_work(const struct store *s)
 {
-	return !TAILQ_EMPTY(&s->queue) || s->stop || s->keeps > 0 ||
-	       place_compare(s->delivered, s->noted) != 0;
+	return !TAILQ_EMPTY(&s->queue) || s->stop || s->news;
 }
 
 static void wait_for_work(struct store *s, struct work *work)
@@ -446,9 +477,7 @@ static void wait_for_work(struct store *s, struct work *work)
 		uv_cond_wait(&s->wake, &s->mutex);
 	TAILQ_CONCAT(&work->group, &s->queue, link);
 	work->delivered = s->delivered;
-	memcpy(work->keep, s->keep, sizeof(work->keep));
-	work->keeps = s->keeps;
-	s->keeps = 0;
+	s->news = false;
 	work->stop = s->stop;
 	work->empty = s->empty;
 	uv_mutex_unlock(&s->mutex);
@@ -468,8 +497,6 @@ static void run(void *arg)
 	struct work work;
 	do {
 		wait_for_work(s, &work);
-		for (unsigned i = 0; i < work.keeps; i++)
-			keep_segment(s, work.keep[i]);
 		if (!TAILQ_EMPTY(&work.group)) {
 			write_group(s, &work.group);
 			hand_back(s, &work.group);
@@ -496,6 +523,7 @@ void store_delivered(struct store *s, struct place to)
 {
 	uv_mutex_lock(&s->mutex);
 	s->delivered = to;
+	s->news = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);
 }
@@ -503,14 +531,10 @@ void store_delivered(struct store *s, struct place to)
 void store_keep(struct store *s, uint64_t segment)
 {
 	uv_mutex_lock(&s->mutex);
-	bool known = s->keeps > 0 && s->keep[s->keeps - 1] == segment;
-	bool room = s->keeps < KEEP_MOST;
-	if (!known && room)
-		s->keep[s->keeps++] = segment;
+	keeps_add(&s->asked, segment);
+	s->news = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);
-	if (!known && !room)
-		log_warn("spool", "too many damaged at once to keep segment=%016" PRIx64, segment);
 }
 
 void store_refuse(struct store *s, struct append *a, int error)
@@ -567,23 +591,45 @@ struct view {
 	uint64_t first; /* segments; 0 for none */
 	uint64_t last;
 	uint64_t used; /* the highest number, of those that are kept too */
+	struct place noted;
 };
+
+static bool is_there(const struct store *s, uint64_t number)
+{
+	char name[SEGMENT_NAME];
+	segment_name(number, ".put", name);
+	return faccessat(s->dir, name, F_OK, 0) == 0 || errno != ENOENT;
+}
+
+/* The number of a file of the spool, 0 for others; a mark without a segment goes. */
+static uint64_t number_of(const struct store *s, const char *name)
+{
+	uint64_t put = segment_number(name, ".put");
+	uint64_t kept = segment_number(name, ".kept");
+	uint64_t mark = segment_number(name, ".keep");
+	if (mark != 0 && !is_there(s, mark))
+		(void)unlinkat(s->dir, name, 0);
+	return put != 0 ? put : kept != 0 ? kept : mark;
+}
 
 /* 0, or why a segment could not be looked at: one that was overlooked would never be delivered. */
 static int look_at(struct store *s, const char *name, struct view *view)
 {
 	struct stat st;
-	uint64_t number = segment_number(name, ".put");
-	uint64_t kept = segment_number(name, ".kept");
-	view->used = kept > view->used ? kept : view->used;
-	if (number == 0)
+	uint64_t number = number_of(s, name);
+	view->used = number > view->used ? number : view->used;
+	if (number == 0 || segment_number(name, ".put") == 0)
 		return 0;
 	if (fstatat(s->dir, name, &st, 0) != 0)
 		return -errno;
 	atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
+	/* Delivered, and not renamed yet. */
+	if (number < view->noted.segment && keep_is_marked(s->dir, number)) {
+		remove_segment(s, number);
+		return 0;
+	}
 	view->first = view->first == 0 || number < view->first ? number : view->first;
 	view->last = number > view->last ? number : view->last;
-	view->used = number > view->used ? number : view->used;
 	return 0;
 }
 
@@ -657,11 +703,11 @@ static int replace_position(struct store *s, struct place to)
  */
 static int find_state(struct store *s, struct store_state *state)
 {
-	struct view view = { .first = 0 };
+	struct place noted = read_position(s);
+	struct view view = { .noted = noted };
 	int error = look_around(s, &view);
 	if (error != 0)
 		return error;
-	struct place noted = read_position(s);
 	struct place end = { view.used + 1, 0 };
 	struct place oldest = { view.first == 0 ? end.segment : view.first, 0 };
 	bool all = view.first != 0 && place_compare(noted, (struct place){ view.last + 1, 0 }) == 0;
@@ -685,6 +731,8 @@ static int find_state(struct store *s, struct store_state *state)
 static void close_files(struct store *s)
 {
 	close_seen(s);
+	keeps_deinit(&s->asked);
+	keeps_deinit(&s->keeps);
 	if (s->position_fd >= 0)
 		close(s->position_fd);
 	if (s->lock >= 0)

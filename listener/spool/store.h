@@ -14,6 +14,7 @@
  *
  *   lock                   held by the process whose spool this is
  *   0000000000000001.put   segments (segment.h)
+ *   0000000000000001.keep  the segment will not be removed (keep.h)
  *   0000000000000001.kept  a segment that had damage, or what could not be converted any more
  *   position               everything before it is delivered
  *   seen-<hour>            digests, times and flows of what was taken (seen.h)
@@ -57,7 +58,7 @@ void store_append(struct store *s, struct append *a);
 void store_refuse(struct store *s, struct append *a, int error);
 /* Everything before the place is delivered: noted, and segments that lie before it go. */
 void store_delivered(struct store *s, struct place to);
-/* Keeps a segment's octets under another name when it goes. */
+/* Keeps a segment under another name when it is delivered, instead of removing it. */
 void store_keep(struct store *s, uint64_t segment);
 
 /* Octets of all segments, those about to be appended too. */

@@ -360,8 +360,7 @@ CALL(int, fstatat, -1, (int fd, const char *restrict path, struct stat *restrict
      (fd, path, st, flags))
 CALL(int, mkdir, -1, (const char *path, mode_t mode), (path, mode))
 CALL(int, unlinkat, -1, (int fd, const char *path, int flags), (fd, path, flags))
-CALL(int, linkat, -1, (int fd, const char *from, int fd2, const char *to, int flags),
-     (fd, from, fd2, to, flags))
+CALL(int, renameat, -1, (int fd, const char *from, int fd2, const char *to), (fd, from, fd2, to))
 CALL(int, rename, -1, (const char *from, const char *to), (from, to))
 CALL(int, flock, -1, (int fd, int operation), (fd, operation))
 CALL(int, getrlimit, -1, (__rlimit_resource_t resource, struct rlimit *limit), (resource, limit))

@@ -14,6 +14,7 @@ import pytest
 import chaos
 import collectors
 import harness
+import payloads
 import sessions
 
 
@@ -372,6 +373,28 @@ def test_payloads_that_cannot_be_converted_any_more(start, folder):
     kept, = chaos.segments(folder, ".kept")
     with open(kept, "rb") as file:
         assert file.read() == octets
+
+
+def test_a_payload_of_which_part_cannot_be_converted_any_more(start, folder, tmp_path):
+    """The format of one of its log groups is another one: the rest is delivered, the segment kept."""
+    octets = b"".join(
+        payloads.decoded(sessions.numbered(10 * n, 10).decode().splitlines(), group=group)
+        for n, group in enumerate(["/a", "/b"]))
+    stored(start, folder, [octets])
+    segment, = chaos.segments(folder)
+    with open(segment, "rb") as file:
+        whole = file.read()
+    path = tmp_path / "config.json"
+    path.write_text('{"sources": [{"log-group": "/b", "flow-format": "${version} ${srcaddr}"}]}')
+    with start("--spool", folder, "-c", path) as daemon:
+        daemon.wait_stats(spool_unconverted=1)
+        assert daemon.log_lines("ERROR spool: an acknowledged payload has fewer flows now.*"
+                                "flows=10 before=20")
+        assert chaos.ftsq_numbers("\n".join(daemon.terminate()) + "\n") == list(range(10))
+    assert chaos.segments(folder) == []
+    kept, = chaos.segments(folder, ".kept")
+    with open(kept, "rb") as file:
+        assert file.read() == whole
 
 
 @pytest.mark.parametrize("place", ["header", "digest", "payload", "next header"])

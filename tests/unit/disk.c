@@ -155,8 +155,8 @@ int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __real_unlinkat(int dir, const char *name, int flags);
 int __wrap_unlinkat(int dir, const char *name, int flags);
-int __real_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags);
-int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags);
+int __real_renameat(int from_dir, const char *from, int to_dir, const char *to);
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to);
 int __real_openat(int dir, const char *name, int flags, ...);
 int __wrap_openat(int dir, const char *name, int flags, ...);
 time_t __real_time(time_t *to);
@@ -246,12 +246,9 @@ int __wrap_unlinkat(int dir, const char *name, int flags)
 	CHANGE(DISK_UNLINKAT, 0, __real_unlinkat(dir, name, flags));
 }
 
-int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-	lock();
-	int result = disk.cut ? 0 : __real_linkat(from_dir, from, to_dir, to, flags);
-	unlock();
-	return result;
+	CHANGE(DISK_RENAMEAT, 0, __real_renameat(from_dir, from, to_dir, to));
 }
 
 static int open_nothing(int dir, const char *name, int flags)

@@ -19,6 +19,7 @@
 	X(FDATASYNC)                                                                               \
 	X(FSYNC)                                                                                   \
 	X(UNLINKAT)                                                                                \
+	X(RENAMEAT)                                                                                \
 	X(OPENAT)
 
 enum disk_call {

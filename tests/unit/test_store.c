@@ -7,6 +7,7 @@
 #include "folder.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -429,6 +430,108 @@ static void test_kept(void **state)
 	start();
 }
 
+/* Any number of them, also while the thread is held up. */
+static void test_kept_many(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 60; i++)
+		(void)put_good("text that fills a segment in the end, so that there are more of");
+	uint64_t last = rig.payload[59].append.at.segment;
+	disk_hold(true);
+	(void)append("held");
+	disk_wait_for_sync();
+	for (uint64_t n = last; n > 0; n--)
+		store_keep(rig.store, n);
+	for (uint64_t n = 50; n < 100; n++)
+		store_keep(rig.store, n);
+	disk_hold(false);
+	end(true);
+	assert_int_equal(count_files(rig.folder, ".put"), 0);
+	assert_int_equal(count_files(rig.folder, ".kept"), last);
+	start();
+	assert_int_equal(store_octets(rig.store), 0);
+	assert_int_equal(rig.state.end.segment, 100);
+	assert_int_equal(count_files(rig.folder, ".keep"), 0);
+}
+
+/* Until the rest of it is delivered it stays, and is known over a kill. */
+static void test_kept_over_kill(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		(void)put_good("some text that fills segments");
+	store_keep(rig.store, 1);
+	store_delivered(rig.store, rig.payload[1].append.at);
+	(void)put_good("noted");
+	crash();
+	assert_int_equal(count_files(rig.folder, ".kept"), 0);
+	long long size = file_size(rig.folder, "0000000000000001.put");
+	start();
+	assert_int_equal(place_compare(rig.state.delivered, rig.payload[1].append.at), 0);
+	end(true);
+	assert_int_equal(count_files(rig.folder, ".put"), 0);
+	assert_int_equal(count_files(rig.folder, ".keep"), 0);
+	assert_int_equal(file_size(rig.folder, "0000000000000001.kept"), size);
+	start();
+}
+
+/* It cannot be renamed: it stays, is not delivered again, and its number is nobody else's. */
+static void test_kept_unnamed(void **state)
+{
+	(void)state;
+	static const bool clean[] = { true, false };
+	for (size_t i = 0; i < COUNT_OF(clean); i++) {
+		struct payload *kept = put_good("kept");
+		uint64_t number = kept->append.at.segment;
+		char name[SEGMENT_NAME];
+		segment_name(number, ".put", name);
+		long long size = file_size(rig.folder, name);
+		disk_fail(DISK_RENAMEAT, EPERM, 2);
+		store_keep(rig.store, number);
+		end(true);
+		assert_int_equal(file_size(rig.folder, name), size);
+		start();
+		assert_true(rig.state.delivered.segment > number);
+		assert_int_equal(file_size(rig.folder, name), size);
+		struct payload *other = put_good("other");
+		assert_true(other->append.at.segment > number);
+		assert_stored(rig.state.delivered, "other");
+		if (clean[i]) {
+			end(true);
+			assert_int_equal(count_files(rig.folder, ".put"), 1);
+		} else {
+			crash();
+		}
+		start();
+		assert_stored(rig.state.delivered, clean[i] ? "" : "other");
+		assert_int_equal(count_files(rig.folder, ".kept"), i + 1);
+		assert_int_equal(count_files(rig.folder, ".keep"), 0);
+		assert_int_equal(store_octets(rig.store), octets_on_disk());
+	}
+}
+
+/* It cannot be marked: a start begins before it and finds out again. */
+static void test_kept_unmarked(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		(void)put_good("some text that fills segments");
+	disk_fail(DISK_OPENAT, ENOSPC, UINT_MAX);
+	store_keep(rig.store, 2);
+	store_delivered(rig.store, (struct place){ 3, 100 });
+	for (int i = 0; i < 5000 && file_size(rig.folder, "0000000000000001.put") >= 0; i++)
+		usleep(1000);
+	crash();
+	disk_fail(DISK_OPENAT, 0, 0);
+	start();
+	assert_int_equal(rig.state.delivered.segment, 2);
+	assert_int_equal(rig.state.delivered.offset, 0);
+	store_keep(rig.store, 2);
+	end(true);
+	assert_int_equal(count_files(rig.folder, ".kept"), 1);
+	start();
+}
+
 /* ---- the folder ------------------------------------------------------------------------------ */
 
 /*
@@ -735,6 +838,10 @@ int main(void)
 		STORE_TEST(test_stale_position),
 		STORE_TEST(test_all_delivered),
 		STORE_TEST(test_kept),
+		STORE_TEST(test_kept_many),
+		STORE_TEST(test_kept_over_kill),
+		STORE_TEST(test_kept_unnamed),
+		STORE_TEST(test_kept_unmarked),
 		STORE_TEST(test_lock),
 		STORE_TEST(test_folders),
 		STORE_TEST(test_read_only),
