@@ -23,7 +23,8 @@
 enum {
 	READ_AHEAD = 256 * 1024, /* octets of frames read at a time, or one frame */
 	TRY_AGAIN_MS = 1000,
-	LONGEST = 1 << 30, /* payload that was taken, whatever --max-payload was then */
+	LONGEST = 1 << 30,  /* payload that was taken, whatever --max-payload was then */
+	SEGMENTS_LEAST = 8, /* that a full spool has */
 };
 
 struct spool_entry {
@@ -236,11 +237,16 @@ static void on_stored(struct append *a)
 	end_put(e, a->error);
 }
 
-static bool has_room(const struct spool *s, size_t octets)
+static bool has_room(const struct spool *s, size_t octets, uint64_t held)
 {
 	uint64_t most = s->worker->config->limits.spool_max;
-	uint64_t held = store_octets(s->store);
 	return held < most && octets + SEGMENT_HEADER <= most - held;
+}
+
+/* What there is on disk may all be delivered: then it has to go, and stands in nobody's way. */
+static bool may_have_room(const struct spool *s, size_t octets)
+{
+	return place_compare(s->delivered, s->stored) == 0 && has_room(s, octets, 0);
 }
 
 bool spool_put(struct spool *s, const struct seen_payload *payload, struct slice octets,
@@ -259,7 +265,10 @@ bool spool_put(struct spool *s, const struct seen_payload *payload, struct slice
 	TAILQ_INSERT_TAIL(&s->pending, e, link);
 	if (events == SPOOL_EVENTS_ALL)
 		worker_deliver(s->worker, &e->delivery);
-	if (has_room(s, octets.len))
+	bool room = has_room(s, octets.len, store_octets(s->store));
+	if (!room)
+		e->append.most = s->worker->config->limits.spool_max;
+	if (room || may_have_room(s, octets.len))
 		store_append(s->store, &e->append);
 	else
 		store_refuse(s->store, &e->append, -EDQUOT);
@@ -565,13 +574,20 @@ bool spool_is_between(const struct spool *s)
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
+/* A segment goes as a whole: what is left of one that is delivered in part must not fill the spool. */
+static uint64_t segment_size(const struct limits *limits)
+{
+	uint64_t most = limits->spool_max / SEGMENTS_LEAST;
+	return limits->spool_segment < most ? limits->spool_segment : most;
+}
+
 int spool_open(struct spool **s, struct worker *w, struct seen *seen)
 {
 	struct spool *new = calloc(1, sizeof(*new));
 	struct store_state state;
 	if (new == NULL)
 		return -ENOMEM;
-	int error = store_open(&new->store, w->config->spool, w->config->limits.spool_segment,
+	int error = store_open(&new->store, w->config->spool, segment_size(&w->config->limits),
 			       &w->loop, seen, &state);
 	if (error != 0) {
 		free(new);

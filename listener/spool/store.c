@@ -28,6 +28,7 @@ enum {
 	SEEN_RECORD = DIGEST_SIZE + 8 + 8, /* digest, seconds and flows, little-endian */
 	SEEN_HOURS = 24,		   /* files of hours before these are not looked at */
 	HOUR = 3600,
+	WORTH_WHILE = 4, /* the part of a segment that is removed when all is delivered */
 	POSITION_TEXT = 64,
 	POSITION_OCTETS = 16 + 1 + 20 + 1, /* segment in hexadecimal, offset, newline */
 };
@@ -42,8 +43,9 @@ struct store {
 	uv_thread_t thread;
 	uv_mutex_t mutex;
 	uv_cond_t wake;
-	struct appends queue;	/* guarded by mutex */
-	struct appends stored;	/* guarded by mutex */
+	struct appends queue;  /* guarded by mutex */
+	struct appends stored; /* guarded by mutex */
+	uint64_t waiting;      /* guarded by mutex: octets to be written that are counted already */
 	struct place delivered; /* guarded by mutex */
 	struct keeps asked;	/* guarded by mutex: segments to be kept */
 	bool news;		/* guarded by mutex: of those two */
@@ -61,7 +63,9 @@ struct store {
 	bool spoilt; /* part of a frame could not be cut off */
 	uint64_t synced;
 	uint64_t written;
-	uint64_t good; /* octets of frames that did not fail */
+	uint64_t good;	  /* octets of frames that did not fail */
+	struct place end; /* of the last of those */
+	bool tight;	  /* the last one found no space */
 	struct place noted;
 	int position_fd;
 	int seen_fd;
@@ -334,6 +338,7 @@ static void sync_group(struct store *s, struct append *first, const struct appen
 			continue;
 		}
 		s->good += frame_octets(a);
+		s->end = a->end;
 		write_seen(s, a);
 	}
 	if (error == 0)
@@ -343,18 +348,30 @@ static void sync_group(struct store *s, struct append *first, const struct appen
 	end_segment(s);
 }
 
+/* Whether it is within its limit, with all that is there but nothing that waits behind it. */
+static bool has_room(struct store *s, const struct append *a)
+{
+	uv_mutex_lock(&s->mutex);
+	s->waiting -= frame_octets(a);
+	uint64_t octets = store_octets(s) - s->waiting;
+	uv_mutex_unlock(&s->mutex);
+	return a->most == 0 || octets <= a->most;
+}
+
 static void write_group(struct store *s, struct appends *group)
 {
 	struct append *unsynced = TAILQ_FIRST(group);
+	const struct append *last = TAILQ_LAST(group, appends);
 	for (struct append *a = unsynced; a != NULL; a = TAILQ_NEXT(a, link)) {
 		if (s->fd >= 0 && s->written >= s->segment_size) {
 			sync_group(s, unsynced, a);
 			unsynced = a;
 			end_segment(s);
 		}
-		a->error = write_frame(s, a);
+		a->error = has_room(s, a) ? write_frame(s, a) : -EDQUOT;
 	}
 	sync_group(s, unsynced, NULL);
+	s->tight = last->error == -ENOSPC || last->error == -EDQUOT;
 	if (s->spoilt)
 		end_segment(s);
 }
@@ -446,6 +463,23 @@ static void note_position(struct store *s, struct place delivered)
 	remove_before(s, to.segment);
 }
 
+/* Once everything is delivered nothing has to wait for the open segment to be full. */
+static void remove_delivered(struct store *s, struct place delivered)
+{
+	if (place_compare(delivered, s->end) != 0 || s->end.segment < s->oldest)
+		return;
+	end_segment(s);
+	note_position(s, (struct place){ s->segment + 1, 0 });
+}
+
+/* Notes what is delivered, which goes when it is worth while, or space is needed. */
+static void let_go(struct store *s, struct place delivered, bool all)
+{
+	note_position(s, delivered);
+	if (all || s->tight || s->fd < 0 || s->written >= s->segment_size / WORTH_WHILE)
+		remove_delivered(s, delivered);
+}
+
 /* The position stays only where a start has to know that what is left was delivered. */
 static void remove_everything(struct store *s)
 {
@@ -483,6 +517,15 @@ static void wait_for_work(struct store *s, struct work *work)
 	uv_mutex_unlock(&s->mutex);
 }
 
+static bool needs_room(const struct appends *group)
+{
+	const struct append *a;
+	TAILQ_FOREACH(a, group, link)
+		if (a->most != 0)
+			return true;
+	return false;
+}
+
 static void hand_back(struct store *s, struct appends *group)
 {
 	uv_mutex_lock(&s->mutex);
@@ -497,11 +540,13 @@ static void run(void *arg)
 	struct work work;
 	do {
 		wait_for_work(s, &work);
+		if (needs_room(&work.group))
+			let_go(s, work.delivered, true);
 		if (!TAILQ_EMPTY(&work.group)) {
 			write_group(s, &work.group);
 			hand_back(s, &work.group);
 		}
-		note_position(s, work.delivered);
+		let_go(s, work.delivered, false);
 	} while (!work.stop);
 	if (work.empty)
 		remove_everything(s);
@@ -512,8 +557,9 @@ static void run(void *arg)
 
 void store_append(struct store *s, struct append *a)
 {
-	atomic_fetch_add(&s->octets, frame_octets(a));
 	uv_mutex_lock(&s->mutex);
+	atomic_fetch_add(&s->octets, frame_octets(a));
+	s->waiting += frame_octets(a);
 	TAILQ_INSERT_TAIL(&s->queue, a, link);
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);

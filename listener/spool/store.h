@@ -26,6 +26,8 @@ struct append {
 	TAILQ_ENTRY(append) link;
 	struct seen_payload payload;
 	struct slice octets;
+	/* Not 0: what is delivered goes first, and more octets than these there must not be then. */
+	uint64_t most;
 	/* Called from the loop, once it is safe on disk, or error says why not. */
 	void (*done)(struct append *a);
 	int error;
@@ -56,7 +58,10 @@ void store_free(struct store **s);
 void store_append(struct store *s, struct append *a);
 /* Ends an append that is not tried, as if it had failed with the error. */
 void store_refuse(struct store *s, struct append *a, int error);
-/* Everything before the place is delivered: noted, and segments that lie before it go. */
+/*
+ * Everything before the place is delivered: noted, and segments that lie before it go; so does the
+ * one that is written, if it has grown and nothing in it waits.
+ */
 void store_delivered(struct store *s, struct place to);
 /* Keeps a segment under another name when it is delivered, instead of removing it. */
 void store_keep(struct store *s, uint64_t segment);

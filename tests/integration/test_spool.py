@@ -518,3 +518,28 @@ def test_outputs_that_keep_up_need_no_spool(start, folder):
         assert daemon.ask("b", octets) == "DUP b 20000"
         assert daemon.stats()["spooled"] == 0
         assert len(daemon.terminate()) == 20_000
+
+
+def test_what_is_delivered_takes_no_room(start, folder):
+    """Far more than --spool-max goes through a spool with segments that are larger; all is stored."""
+    with start("--spool", folder, "--spool-max", "1M") as daemon, daemon.connect() as peer:
+        for n in range(30):
+            ask(peer, 1000 * n, 1000)
+            harness.wait_for("delivery", lambda: not chaos.undelivered(folder))
+        counters = daemon.stats()
+        assert counters["spooled"] == 30 and counters["spool_bytes"] < harness.MIB // 4
+        assert len(daemon.terminate()) == 30_000
+
+
+def test_a_payload_that_fits_is_taken_by_an_empty_spool(start, folder):
+    """Though the segment has what is delivered, and there is no room for both."""
+    with start("--spool", folder, "--spool-max", "1M", pipe=True) as daemon, \
+            daemon.connect() as peer:
+        daemon.pipe.start_reading()
+        ask(peer, 0, 200)
+        harness.wait_for("delivery", lambda: not chaos.undelivered(folder))
+        large = len(sessions.numbered(200, 9500))
+        assert harness.MIB - daemon.stats()["spool_bytes"] < large < harness.MIB - 100
+        ask(peer, 200, 9500)
+        assert daemon.stats()["spooled"] == 2
+        wait_delivered(daemon, 9700)

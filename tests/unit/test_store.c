@@ -100,7 +100,8 @@ static void on_done(struct append *a)
 	p->turn = rig.done++;
 }
 
-static struct payload *append(const char *text)
+/* To be appended. */
+static struct payload *prepare(const char *text)
 {
 	assert_true(rig.payloads < PAYLOADS);
 	struct payload *p = &rig.payload[rig.payloads++];
@@ -110,6 +111,12 @@ static struct payload *append(const char *text)
 	p->append.payload.flows = rig.payloads;
 	p->append.done = on_done;
 	assert_true(digest_of(p->append.octets, &p->append.payload.digest));
+	return p;
+}
+
+static struct payload *append(const char *text)
+{
+	struct payload *p = prepare(text);
 	store_append(rig.store, &p->append);
 	return p;
 }
@@ -406,6 +413,69 @@ static void test_all_delivered(void **state)
 	start();
 	assert_int_equal(place_compare(rig.state.delivered, p->append.at), 0);
 	assert_stored(rig.state.delivered, "more");
+}
+
+static void wait_empty(void)
+{
+	for (int i = 0; i < 5000 && store_octets(rig.store) > 0; i++)
+		usleep(1000);
+	assert_int_equal(store_octets(rig.store), 0);
+	assert_int_equal(octets_on_disk(), 0);
+}
+
+/* The segment that is written goes too, once it has grown, and all of it is delivered. */
+static void test_delivered_before_full(void **state)
+{
+	(void)state;
+	struct payload *p = put_good("a little");
+	deliver(p->append.end);
+	assert_int_equal(p->append.end.segment, rig.payload[1].append.at.segment);
+	while (p->append.end.offset < SEGMENT_SIZE / 2)
+		p = put_good("text that fills half a segment");
+	struct place end = p->append.end;
+	store_delivered(rig.store, end);
+	wait_empty();
+	p = put_good("next");
+	assert_int_equal(p->append.at.segment, end.segment + 1);
+	crash();
+	start();
+	assert_stored(rig.state.delivered, "next");
+	/* All in the last life's segments, none begun in this one. */
+	store_delivered(rig.store, rig.state.end);
+	wait_empty();
+}
+
+/* Neither the disk nor the limit is full of what is delivered. */
+static void test_room_by_delivery(void **state)
+{
+	(void)state;
+	struct payload *p = put_good("a little");
+	store_delivered(rig.store, p->append.end);
+	disk_room(30);
+	assert_int_equal(put("no space")->append.error, -ENOSPC);
+	wait_empty();
+	disk_room(UINT64_MAX);
+	p = put_good("a little");
+	struct place at = p->append.at;
+	uint64_t most = store_octets(rig.store) + 10;
+	p = prepare("not delivered");
+	p->append.most = most;
+	store_append(rig.store, &p->append);
+	run();
+	assert_int_equal(p->append.error, -EDQUOT);
+	assert_int_equal(store_octets(rig.store), octets_on_disk());
+	store_delivered(rig.store, rig.payload[2].append.end);
+	struct payload *first = prepare("fits once that is delivered");
+	struct payload *second = prepare("but not two");
+	first->append.most = second->append.most = most + 30;
+	store_append(rig.store, &first->append);
+	store_append(rig.store, &second->append);
+	run();
+	assert_int_equal(first->append.error, 0);
+	assert_int_equal(first->append.at.segment, at.segment + 1);
+	assert_int_equal(second->append.error, -EDQUOT);
+	assert_int_equal(store_octets(rig.store), octets_on_disk());
+	assert_stored(first->append.at, "fits once that is delivered");
 }
 
 static void test_kept(void **state)
@@ -837,6 +907,8 @@ int main(void)
 		STORE_TEST(test_bad_position),
 		STORE_TEST(test_stale_position),
 		STORE_TEST(test_all_delivered),
+		STORE_TEST(test_delivered_before_full),
+		STORE_TEST(test_room_by_delivery),
 		STORE_TEST(test_kept),
 		STORE_TEST(test_kept_many),
 		STORE_TEST(test_kept_over_kill),
