@@ -138,6 +138,8 @@ static void finish(struct take *t, const struct verdict *verdict)
 		int64_t now = (int64_t)time(NULL);
 		struct seen_payload seen = { .digest = digest, .seconds = now, .flows = t->flows };
 		(void)seen_add(all->seen, &seen, now);
+		if (t->state == DELIVERING && all->spool != NULL)
+			spool_remember(all->spool, &seen);
 		same.kind = VERDICT_BEFORE;
 	}
 	end_take(t, verdict);

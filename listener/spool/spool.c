@@ -275,6 +275,11 @@ bool spool_put(struct spool *s, const struct seen_payload *payload, struct slice
 	return true;
 }
 
+void spool_remember(struct spool *s, const struct seen_payload *payload)
+{
+	store_remember(s->store, payload);
+}
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 static void free_fetched(struct fetched **f)
@@ -466,10 +471,12 @@ static void end_frame(struct spool *s, bool damaged)
 	};
 	/* It is known already, unless the machine went down between its fdatasync and that of seen. */
 	const struct seen_payload *known = seen_find(s->seen, &payload.digest, payload.seconds);
-	if (known == NULL)
+	if (known == NULL) {
 		(void)seen_add(s->seen, &payload, payload.seconds);
-	else if (!damaged && payload.flows < known->flows)
+		spool_remember(s, &payload);
+	} else if (!damaged && payload.flows < known->flows) {
 		tell_fewer(s, payload.flows, known->flows);
+	}
 	s->worker->stats.spool_replayed++;
 	drop_current(s);
 	worker_deliver(s->worker, &e->delivery);

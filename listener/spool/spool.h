@@ -64,6 +64,9 @@ struct spool_entry;
 MUST_CHECK bool spool_put(struct spool *s, const struct seen_payload *payload, struct slice octets,
 			  uint64_t events, void (*done)(void *data, int error), void *data);
 
+/* Has a payload known over a restart that was taken without being stored, as far as that can be. */
+void spool_remember(struct spool *s, const struct seen_payload *payload);
+
 /* No payload is begun to be replayed any more; the one at hand goes on. */
 void spool_stop(struct spool *s);
 /* Whether the outputs have all of the payload that was at hand. */

@@ -28,12 +28,21 @@ enum {
 	SEEN_RECORD = DIGEST_SIZE + 8 + 8, /* digest, seconds and flows, little-endian */
 	SEEN_HOURS = 24,		   /* files of hours before these are not looked at */
 	HOUR = 3600,
-	WORTH_WHILE = 4, /* the part of a segment that is removed when all is delivered */
+	NOTES_MOST = 64 * 1024, /* payloads that are not noted yet, some MB */
+	WORTH_WHILE = 4,	/* the part of a segment that is removed when all is delivered */
 	POSITION_TEXT = 64,
 	POSITION_OCTETS = 16 + 1 + 20 + 1, /* segment in hexadecimal, offset, newline */
 };
 
 TAILQ_HEAD(appends, append);
+
+/* A payload whose digest is to be noted, while its octets need not be stored. */
+struct note {
+	STAILQ_ENTRY(note) link;
+	struct seen_payload payload;
+};
+
+STAILQ_HEAD(notes, note);
 
 struct store {
 	int dir;
@@ -48,7 +57,9 @@ struct store {
 	uint64_t waiting;      /* guarded by mutex: octets to be written that are counted already */
 	struct place delivered; /* guarded by mutex */
 	struct keeps asked;	/* guarded by mutex: segments to be kept */
-	bool news;		/* guarded by mutex: of those two */
+	struct notes known;	/* guarded by mutex: to be noted */
+	unsigned notes;		/* guarded by mutex: of those and of the thread's own */
+	bool news;		/* guarded by mutex: of those three */
 	bool stop;		/* guarded by mutex */
 	bool empty;		/* guarded by mutex */
 	bool closed;
@@ -72,6 +83,7 @@ struct store {
 	int64_t seen_hour;
 	bool seen_dirty;
 	bool seen_failed;
+	struct notes unnoted;
 };
 
 int store_folder(const struct store *s)
@@ -254,6 +266,8 @@ static bool open_seen(struct store *s, int64_t hour)
 	close_seen(s);
 	seen_name(hour, name);
 	s->seen_fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (s->seen_hour != hour)
+		forget_seen(s, hour);
 	s->seen_hour = hour;
 	if (s->seen_fd < 0)
 		return false;
@@ -261,21 +275,20 @@ static bool open_seen(struct store *s, int64_t hour)
 	off_t rest = known ? st.st_size % SEEN_RECORD : 0;
 	if (!known || (rest != 0 && ftruncate(s->seen_fd, st.st_size - rest) != 0))
 		close_seen(s);
-	forget_seen(s, hour);
 	return s->seen_fd >= 0;
 }
 
 /* Without this a payload may be taken twice over a restart: worth a line, not a refusal. */
-static void write_seen(struct store *s, const struct append *a)
+static bool write_seen(struct store *s, const struct seen_payload *p)
 {
 	unsigned char record[SEEN_RECORD];
-	int64_t hour = a->payload.seconds / HOUR;
+	int64_t hour = p->seconds / HOUR;
 	bool ok = s->seen_fd >= 0 && s->seen_hour == hour;
 	if (!ok)
 		ok = open_seen(s, hour);
-	memcpy(record, a->payload.digest.octets, DIGEST_SIZE);
-	put_number(record + DIGEST_SIZE, (uint64_t)a->payload.seconds);
-	put_number(record + DIGEST_SIZE + 8, a->payload.flows);
+	memcpy(record, p->digest.octets, DIGEST_SIZE);
+	put_number(record + DIGEST_SIZE, (uint64_t)p->seconds);
+	put_number(record + DIGEST_SIZE + 8, p->flows);
 	ssize_t n = ok ? write(s->seen_fd, record, sizeof(record)) : -1;
 	ok = n == (ssize_t)sizeof(record);
 	s->seen_dirty = true;
@@ -287,6 +300,50 @@ static void write_seen(struct store *s, const struct append *a)
 	if (!ok)
 		close_seen(s);
 	s->seen_failed = !ok;
+	return ok;
+}
+
+/* Puts off what could not be noted, unless that is too much already. */
+static void note_later(struct store *s, struct notes *notes, const struct seen_payload *payload)
+{
+	struct note *n = malloc(sizeof(*n));
+	if (n == NULL)
+		return;
+	n->payload = *payload;
+	uv_mutex_lock(&s->mutex);
+	bool room = s->notes < NOTES_MOST;
+	s->notes += room;
+	if (room)
+		STAILQ_INSERT_TAIL(notes, n, link);
+	s->news = true;
+	uv_cond_signal(&s->wake);
+	uv_mutex_unlock(&s->mutex);
+	if (!room)
+		free(n);
+}
+
+/* What fails is tried again with the next work. */
+static void write_notes(struct store *s)
+{
+	struct note *n;
+	unsigned written = 0;
+	while ((n = STAILQ_FIRST(&s->unnoted)) != NULL && write_seen(s, &n->payload)) {
+		STAILQ_REMOVE_HEAD(&s->unnoted, link);
+		free(n);
+		written++;
+	}
+	uv_mutex_lock(&s->mutex);
+	s->notes -= written;
+	uv_mutex_unlock(&s->mutex);
+}
+
+static void free_notes(struct notes *notes)
+{
+	struct note *n;
+	while ((n = STAILQ_FIRST(notes)) != NULL) {
+		STAILQ_REMOVE_HEAD(notes, link);
+		free(n);
+	}
 }
 
 static void read_seen(int fd, struct seen *seen, int64_t now)
@@ -339,7 +396,8 @@ static void sync_group(struct store *s, struct append *first, const struct appen
 		}
 		s->good += frame_octets(a);
 		s->end = a->end;
-		write_seen(s, a);
+		if (!write_seen(s, &a->payload))
+			note_later(s, &s->unnoted, &a->payload);
 	}
 	if (error == 0)
 		return;
@@ -510,6 +568,7 @@ static void wait_for_work(struct store *s, struct work *work)
 	while (!has_work(s))
 		uv_cond_wait(&s->wake, &s->mutex);
 	TAILQ_CONCAT(&work->group, &s->queue, link);
+	STAILQ_CONCAT(&s->unnoted, &s->known);
 	work->delivered = s->delivered;
 	s->news = false;
 	work->stop = s->stop;
@@ -546,6 +605,7 @@ static void run(void *arg)
 			write_group(s, &work.group);
 			hand_back(s, &work.group);
 		}
+		write_notes(s);
 		let_go(s, work.delivered, false);
 	} while (!work.stop);
 	if (work.empty)
@@ -581,6 +641,11 @@ void store_keep(struct store *s, uint64_t segment)
 	s->news = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);
+}
+
+void store_remember(struct store *s, const struct seen_payload *payload)
+{
+	note_later(s, &s->known, payload);
 }
 
 void store_refuse(struct store *s, struct append *a, int error)
@@ -777,6 +842,8 @@ static int find_state(struct store *s, struct store_state *state)
 static void close_files(struct store *s)
 {
 	close_seen(s);
+	free_notes(&s->known);
+	free_notes(&s->unnoted);
 	keeps_deinit(&s->asked);
 	keeps_deinit(&s->keeps);
 	if (s->position_fd >= 0)
@@ -839,6 +906,8 @@ static struct store *store_new(uint64_t segment_size)
 	s->segment_size = segment_size;
 	TAILQ_INIT(&s->queue);
 	TAILQ_INIT(&s->stored);
+	STAILQ_INIT(&s->known);
+	STAILQ_INIT(&s->unnoted);
 	s->async.data = s;
 	return s;
 }

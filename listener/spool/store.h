@@ -56,6 +56,11 @@ void store_close(struct store *s, bool empty);
 void store_free(struct store **s);
 
 void store_append(struct store *s, struct append *a);
+/*
+ * Notes a payload that was taken and need not be stored, for starts to come. Best effort: what finds
+ * no space is tried again later.
+ */
+void store_remember(struct store *s, const struct seen_payload *payload);
 /* Ends an append that is not tried, as if it had failed with the error. */
 void store_refuse(struct store *s, struct append *a, int error);
 /*

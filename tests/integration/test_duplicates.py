@@ -77,6 +77,22 @@ def test_after_a_restart(start, tmp_path, end):
     assert len(set(flows((tmp_path / "flows").read_text().splitlines()))) == 10
 
 
+@pytest.mark.parametrize("end", ["terminate", "crash"])
+def test_after_a_restart_what_was_not_stored(start, tmp_path, end):
+    """The spool had no room for it: it was acknowledged as the outputs had it."""
+    octets = sessions.numbered(0, 12_000)
+    options = ("--spool", tmp_path / "spool", "--spool-max", "1M",
+               "-o", f"ftsq:{tmp_path / 'flows'}")
+    with start(*options) as daemon:
+        assert daemon.ask("a", octets) == "ACK a 12000"
+        assert daemon.stats()["spooled"] == 0
+        harness.wait_for("a note", lambda: any(
+            path.stat().st_size for path in (tmp_path / "spool").glob("seen-*")))
+        getattr(daemon, end)()
+    with start(*options) as daemon:
+        assert daemon.ask("b", octets) == "DUP b 12000"
+
+
 def test_without_a_spool_a_restart_forgets(start):
     for _ in range(2):
         with start() as daemon:

@@ -29,7 +29,7 @@ static struct {
 	unsigned last[PEERS]; /* the number of what the outputs got last of a peer, in this life */
 	struct rig_put *open[PEERS];
 	int64_t ahead; /* of the clock */
-	bool faulty;   /* the disk failed in this life: what it could not note is known no longer */
+	bool faulty;   /* the disk failed in this life: a kill comes before all is noted */
 	uint64_t seed;
 	int step;
 } model;
@@ -83,14 +83,14 @@ static void on_answer(struct rig_put *put)
 }
 
 /* The end of a life: what has no answer may be taken or not; what is not delivered comes again. */
-static void forget_life(bool delivered)
+static void forget_life(bool delivered, bool killed)
 {
 	for (const struct rig_put *put = rig.puts; put != NULL; put = put->next)
 		if (!put->answered)
 			model.fact[put->payload].unsure = true;
 	for (unsigned p = 0; p < RIG_PAYLOADS; p++) {
 		model.fact[p].unsure |= !delivered;
-		if (model.faulty)
+		if (model.faulty && killed)
 			model.fact[p].until = 0;
 	}
 	model.faulty = false;
@@ -181,7 +181,7 @@ static void tear(struct dice *dice)
 
 static void crash(struct dice *dice)
 {
-	forget_life(false);
+	forget_life(false, true);
 	rig_crash();
 	if (dice_below(dice, 2) == 0)
 		tear(dice);
@@ -198,7 +198,7 @@ static void restart(struct dice *dice)
 		fake_output_room(UINT64_MAX);
 		rig_settle_all();
 	}
-	forget_life(!down);
+	forget_life(!down, false);
 	rig_end();
 	start_again();
 }
@@ -211,7 +211,7 @@ static void stop_at_once(struct dice *dice)
 	rig_settle_all();
 	put(dice, payload);
 	rig_turn((unsigned)dice_below(dice, 4));
-	forget_life(false);
+	forget_life(false, false);
 	rig_end();
 	start_again();
 	put(dice, payload);

@@ -751,16 +751,46 @@ static void test_seen_files_go(void **state)
 	assert_true(files <= 5);
 }
 
-/* What was not noted is taken again over a restart, and that is all. */
+/* What could not be noted is noted later; what never was is taken again over a restart, and that is all. */
 static void test_seen_unwritten(void **state)
 {
 	(void)state;
-	disk_fail(DISK_WRITE, ENOSPC, 1);
+	disk_fail(DISK_WRITE, ENOSPC, 3);
 	struct payload *a = put_good("a");
 	struct payload *b = put_good("b");
 	end(false);
 	start();
-	assert_true(!knows(a) && knows(b));
+	assert_true(knows(a) && knows(b));
+	disk_fail(DISK_WRITE, ENOSPC, UINT_MAX);
+	struct payload *c = put_good("c");
+	end(false);
+	disk_fail(DISK_WRITE, 0, 0);
+	start();
+	assert_true(knows(a) && knows(b) && !knows(c));
+}
+
+/* Payloads that are not stored. */
+static void test_remembered(void **state)
+{
+	(void)state;
+	struct payload *a = prepare("a");
+	struct payload *b = prepare("b");
+	store_remember(rig.store, &a->append.payload);
+	end(false);
+	rig.payloads = 2;
+	start();
+	assert_true(knows(a));
+	disk_fail(DISK_WRITE, ENOSPC, 1);
+	store_remember(rig.store, &b->append.payload);
+	while (disk_count(DISK_WRITE) < 2)
+		usleep(1000);
+	rig.done = 2;
+	(void)put_good("the next");
+	(void)put_good("and one that is stored behind it");
+	crash();
+	start();
+	assert_true(knows(a) && knows(b));
+	assert_int_equal(store_octets(rig.store), octets_on_disk());
 }
 
 /* ---- a disk that fails ----------------------------------------------------------------------- */
@@ -921,6 +951,7 @@ int main(void)
 		STORE_TEST(test_seen_hours),
 		STORE_TEST(test_seen_files_go),
 		STORE_TEST(test_seen_unwritten),
+		STORE_TEST(test_remembered),
 		STORE_TEST(test_full),
 		STORE_TEST(test_spoilt),
 		STORE_TEST(test_spoilt_in_group),
