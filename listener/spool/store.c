@@ -122,15 +122,39 @@ static void end_segment(struct store *s)
 	s->fd = -1;
 }
 
+/* Somebody put a file where the next segment belongs: it is not ours to remove. */
+static void leave_alone(struct store *s, uint64_t number, const char *name)
+{
+	struct stat st;
+	keeps_add(&s->keeps, number);
+	if (fstatat(s->dir, name, &st, 0) == 0)
+		atomic_fetch_add(&s->octets, (uint64_t)st.st_size);
+	log_warn("spool", "was not there before, it is kept as .kept file=%s", name);
+}
+
+/* Makes the file of the next free number. */
+static int make_segment(struct store *s, char name[SEGMENT_NAME])
+{
+	for (;;) {
+		segment_name(s->segment + 1, ".put", name);
+		int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
+				0600);
+		if (fd < 0 && errno != EEXIST)
+			return -errno;
+		/* Used up, even if it should not be possible to begin it, nor to remove it. */
+		s->segment++;
+		if (fd >= 0)
+			return fd;
+		leave_alone(s, s->segment, name);
+	}
+}
+
 static int begin_segment(struct store *s)
 {
 	char name[SEGMENT_NAME];
-	segment_name(s->segment + 1, ".put", name);
-	int fd = openat(s->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	int fd = make_segment(s, name);
 	if (fd < 0)
-		return -errno;
-	/* Used up, even if it should not be possible to begin it, nor to remove it. */
-	s->segment++;
+		return fd;
 	if (fsync(s->dir) != 0) {
 		int error = -errno;
 		close(fd);

@@ -602,6 +602,27 @@ static void test_kept_unmarked(void **state)
 	start();
 }
 
+/* A file with the next number, as somebody may make of one that was kept. */
+static void test_number_taken(void **state)
+{
+	(void)state;
+	(void)put_good("first");
+	write_file(rig.folder, "0000000000000002.put", SLICE_LITERAL("somebody's"));
+	write_file(rig.folder, "0000000000000003.put", SLICE_LITERAL("somebody else's"));
+	struct payload *p = NULL;
+	for (int i = 0; i < 20; i++)
+		p = put_good("some text that fills segments");
+	assert_true(p->append.at.segment > 3);
+	assert_int_equal(store_octets(rig.store), octets_on_disk());
+	deliver(p->append.at);
+	assert_int_equal(store_octets(rig.store), octets_on_disk());
+	end(true);
+	assert_int_equal(count_files(rig.folder, ".put"), 0);
+	assert_int_equal(file_size(rig.folder, "0000000000000002.kept"), 10);
+	assert_int_equal(file_size(rig.folder, "0000000000000003.kept"), 15);
+	start();
+}
+
 /* ---- the folder ------------------------------------------------------------------------------ */
 
 /*
@@ -944,6 +965,7 @@ int main(void)
 		STORE_TEST(test_kept_over_kill),
 		STORE_TEST(test_kept_unnamed),
 		STORE_TEST(test_kept_unmarked),
+		STORE_TEST(test_number_taken),
 		STORE_TEST(test_lock),
 		STORE_TEST(test_folders),
 		STORE_TEST(test_read_only),
