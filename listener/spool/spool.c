@@ -368,6 +368,17 @@ static void on_read_done(uv_work_t *work, int status)
 		advance(s);
 }
 
+/* Where reading has to stop; what failed at the end of a segment is passed over. */
+static struct place find_until(struct spool *s)
+{
+	struct place cut = store_cut(s->store, s->reader.at);
+	while (place_compare(cut, s->reader.at) == 0) {
+		segment_go_to(&s->reader, (struct place){ cut.segment + 1, 0 });
+		cut = store_cut(s->store, s->reader.at);
+	}
+	return place_compare(cut, s->stored) < 0 ? cut : s->stored;
+}
+
 /* Reads on when little is at hand, and something is there to be read. */
 static void fetch(struct spool *s)
 {
@@ -381,7 +392,7 @@ static void fetch(struct spool *s)
 		segment_go_to(&s->reader, s->read);
 	if (place_compare(s->reader.at, s->stored) >= 0)
 		return;
-	s->until = s->stored;
+	s->until = find_until(s);
 	s->reading = uv_queue_work(&s->worker->loop, &s->work, on_read, on_read_done) == 0;
 }
 

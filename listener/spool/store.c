@@ -60,6 +60,8 @@ struct store {
 	struct notes known;	/* guarded by mutex: to be noted */
 	unsigned notes;		/* guarded by mutex: of those and of the thread's own */
 	bool news;		/* guarded by mutex: of those three */
+	struct place *cut;	/* guarded by mutex: where segments end before their files do */
+	size_t cuts;		/* guarded by mutex */
 	bool stop;		/* guarded by mutex */
 	bool empty;		/* guarded by mutex */
 	bool closed;
@@ -111,13 +113,42 @@ static uint64_t open_octets(const struct store *s)
 	return fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : s->good;
 }
 
-/* What is left of frames that failed is counted from here on, since the file is removed as it is. */
+/* Without memory what failed is delivered, too. */
+static void add_cut(struct store *s, struct place at)
+{
+	uv_mutex_lock(&s->mutex);
+	struct place *grown = reallocarray(s->cut, s->cuts + 1, sizeof(*grown));
+	if (grown != NULL) {
+		s->cut = grown;
+		s->cut[s->cuts++] = at;
+	}
+	uv_mutex_unlock(&s->mutex);
+}
+
+static void forget_cuts(struct store *s)
+{
+	size_t left = 0;
+	uv_mutex_lock(&s->mutex);
+	for (size_t i = 0; i < s->cuts; i++)
+		if (s->cut[i].segment >= s->oldest)
+			s->cut[left++] = s->cut[i];
+	s->cuts = left;
+	uv_mutex_unlock(&s->mutex);
+}
+
+/*
+ * What is left of frames that failed is counted from here on, since the file is removed as it is. It
+ * ends before them for those who read.
+ */
 static void end_segment(struct store *s)
 {
 	if (s->fd < 0)
 		return;
-	uint64_t left = open_octets(s) - s->good;
-	atomic_fetch_add(&s->octets, left);
+	uint64_t octets = open_octets(s);
+	atomic_fetch_add(&s->octets, octets - s->good);
+	uint64_t end = s->end.segment == s->segment ? s->end.offset : 0;
+	if (octets > end)
+		add_cut(s, (struct place){ s->segment, end });
 	close(s->fd);
 	s->fd = -1;
 }
@@ -543,6 +574,7 @@ static void note_position(struct store *s, struct place delivered)
 	/* The digests of what goes are known from the segment until it goes, from here on not. */
 	sync_seen(s);
 	remove_before(s, to.segment);
+	forget_cuts(s);
 }
 
 /* Once everything is delivered nothing has to wait for the open segment to be full. */
@@ -656,6 +688,17 @@ void store_delivered(struct store *s, struct place to)
 	s->news = true;
 	uv_cond_signal(&s->wake);
 	uv_mutex_unlock(&s->mutex);
+}
+
+struct place store_cut(struct store *s, struct place from)
+{
+	struct place next = { UINT64_MAX, 0 };
+	uv_mutex_lock(&s->mutex);
+	for (size_t i = 0; i < s->cuts; i++)
+		if (place_compare(s->cut[i], from) >= 0 && place_compare(s->cut[i], next) < 0)
+			next = s->cut[i];
+	uv_mutex_unlock(&s->mutex);
+	return next;
 }
 
 void store_keep(struct store *s, uint64_t segment)
@@ -870,6 +913,9 @@ static void close_files(struct store *s)
 	free_notes(&s->unnoted);
 	keeps_deinit(&s->asked);
 	keeps_deinit(&s->keeps);
+	free(s->cut);
+	s->cut = NULL;
+	s->cuts = 0;
 	if (s->position_fd >= 0)
 		close(s->position_fd);
 	if (s->lock >= 0)

@@ -71,6 +71,12 @@ void store_delivered(struct store *s, struct place to);
 /* Keeps a segment under another name when it is delivered, instead of removing it. */
 void store_keep(struct store *s, uint64_t segment);
 
+/*
+ * The next place, from a place on, behind which its segment has only what failed and could not be cut
+ * off: who reads goes on with the next segment. UINT64_MAX in the segment: there is none.
+ */
+struct place store_cut(struct store *s, struct place from);
+
 /* Octets of all segments, those about to be appended too. */
 uint64_t store_octets(const struct store *s);
 int store_folder(const struct store *s);

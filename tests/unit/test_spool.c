@@ -245,6 +245,31 @@ static void test_no_room(void **state)
 	assert_all_gone();
 }
 
+/* What got RETRY is not delivered, though the disk would not give up its octets either. */
+static void test_failed_is_not_replayed(void **state)
+{
+	(void)state;
+	fake_output_room(0);
+	/* Behind one that is good, two at the beginnings of segments, and once more behind a good one. */
+	for (unsigned p = 0; p < 6; p++) {
+		bool fails = p == 1 || p == 2 || p == 4;
+		disk_fail(DISK_FDATASYNC, EIO, fails);
+		disk_fail(DISK_FTRUNCATE, EIO, fails);
+		struct rig_put *put = rig_put(0, p);
+		rig_settle();
+		assert_verdict(put, fails ? VERDICT_LATER : VERDICT_TAKEN);
+	}
+	fake_output_room(UINT64_MAX);
+	rig_settle();
+	assert_handed(0, 0, 1);
+	assert_handed(1, 2, 0);
+	assert_handed(3, 3, 1);
+	assert_handed(4, 4, 0);
+	assert_handed(5, 5, 1);
+	assert_int_equal(rig.worker.stats.spool_damaged, 0);
+	assert_all_gone();
+}
+
 /* What the outputs have got already waits for them instead. */
 static void test_no_room_but_delivered(void **state)
 {
@@ -383,6 +408,7 @@ int main(void)
 		SPOOL_TEST(test_end_before_stored),
 		SPOOL_TEST(test_end_in_replay),
 		SPOOL_TEST(test_no_room),
+		SPOOL_TEST(test_failed_is_not_replayed),
 		SPOOL_TEST(test_no_room_but_delivered),
 		SPOOL_TEST(test_no_memory_to_take),
 		SPOOL_TEST(test_no_memory_to_replay),
