@@ -137,11 +137,25 @@ static struct spool_entry *entry_new(struct spool *s)
 	return e;
 }
 
-/* The outputs have got all of its flows. */
+static bool same_marks(const struct delivery *a, const struct delivery *b)
+{
+	for (size_t i = 0; i < OUTPUT_LIMIT; i++)
+		if (a->mark[i] != b->mark[i])
+			return false;
+	return true;
+}
+
+/* The outputs have got all of its flows. One that adds none to those before goes with them. */
 static void pass(struct spool *s, struct spool_entry *e)
 {
+	struct spool_entry *before = TAILQ_LAST(&s->passed, entries);
 	s->read = e->end;
-	TAILQ_INSERT_TAIL(&s->passed, e, link);
+	if (before != NULL && same_marks(&before->delivery, &e->delivery)) {
+		before->end = e->end;
+		free_entry(s, e);
+	} else {
+		TAILQ_INSERT_TAIL(&s->passed, e, link);
+	}
 	note_delivered(s);
 }
 

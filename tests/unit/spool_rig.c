@@ -126,6 +126,15 @@ static void add_payload(struct buf *to, unsigned payload)
 	}
 }
 
+static void add_nodata(struct buf *to, unsigned number)
+{
+	char line[256];
+	(void)snprintf(line, sizeof(line),
+		       "2 123456789010 eni-1235b8ca - - - - - - - %u 1418530070 - NODATA\n",
+		       number);
+	add_text(to, line);
+}
+
 static void on_converted(void *data)
 {
 	struct rig_put *put = data;
@@ -157,7 +166,10 @@ struct rig_put *rig_put(unsigned peer, unsigned payload)
 	struct buf body;
 	assert_non_null(put);
 	buf_init(&body, 1 << 20);
-	add_payload(&body, payload);
+	if (rig.without_flows)
+		add_nodata(&body, rig.empty_puts++);
+	else
+		add_payload(&body, payload);
 	put->peer = peer;
 	put->payload = payload;
 	put->since = (int64_t)time(NULL);

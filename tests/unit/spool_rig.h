@@ -38,6 +38,8 @@ struct rig {
 	struct server server;
 	struct rig_put *puts;			    /* of this life */
 	unsigned handed[RIG_PAYLOADS][RIG_RECORDS]; /* not what was gone before it was delivered */
+	bool without_flows; /* payloads have no records from here on; each is another one */
+	unsigned empty_puts;
 	void (*on_handed)(unsigned payload, unsigned record);
 	void (*on_answer)(struct rig_put *put);
 };

@@ -270,6 +270,29 @@ static void test_failed_is_not_replayed(void **state)
 	assert_all_gone();
 }
 
+/* Memory does not grow with payloads that have nothing to be delivered while the outputs stall. */
+static void test_without_flows(void **state)
+{
+	(void)state;
+	(void)rig_put(0, 1);
+	rig_settle();
+	rig.without_flows = true;
+	for (unsigned i = 0; i < 200; i++) {
+		(void)rig_put(0, 0);
+		rig_settle();
+	}
+	unsigned waiting = 0;
+	const struct delivery *d;
+	TAILQ_FOREACH(d, &rig.worker.deliveries, link)
+		waiting++;
+	assert_int_equal(rig.worker.stats.spooled, 201);
+	assert_true(waiting <= 2);
+	rig.without_flows = false;
+	(void)rig_put(0, 2);
+	assert_all_gone();
+	assert_handed(1, 2, 1);
+}
+
 /* What the outputs have got already waits for them instead. */
 static void test_no_room_but_delivered(void **state)
 {
@@ -409,6 +432,7 @@ int main(void)
 		SPOOL_TEST(test_end_in_replay),
 		SPOOL_TEST(test_no_room),
 		SPOOL_TEST(test_failed_is_not_replayed),
+		SPOOL_TEST(test_without_flows),
 		SPOOL_TEST(test_no_room_but_delivered),
 		SPOOL_TEST(test_no_memory_to_take),
 		SPOOL_TEST(test_no_memory_to_replay),
