@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@ enum {
 	SPARE_FILES = 64, /* descriptors beside those of connections */
 	SPARE_SECS = 5,	  /* that the end may take beyond --drain-timeout */
 	STATUS_ROOM = 512,
+	LOCK_WAIT_MS = 2000, /* a spool's last process may be ending yet */
 };
 
 enum phase { RUNNING, LAST_CALL, DRAINING, WRITING, OVER };
@@ -401,15 +403,47 @@ static bool prepare_taking(struct service *s)
 	return false;
 }
 
-static bool open_spool(struct service *s)
+/* Who comes right after a process that was killed finds the spool still locked for a moment. */
+static int open_spool_soon(struct service *s)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000 };
+	uint64_t until = uv_hrtime() + LOCK_WAIT_MS * 1000000ull;
+	int error;
+	while ((error = spool_open(&s->spool, &s->worker, s->seen)) == -EWOULDBLOCK &&
+	       uv_hrtime() < until)
+		nanosleep(&pause, NULL);
+	return error;
+}
+
+/* What does not go away by itself. */
+static bool is_mistake(int error)
+{
+	switch (-error) {
+	case EACCES:
+	case EISDIR:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case ENOENT:
+	case ENOTDIR:
+	case EPERM:
+	case EROFS:
+	case EWOULDBLOCK:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* 0, or the exit status. */
+static int open_spool(struct service *s)
 {
 	const struct config *c = s->config;
-	int error = c->read || c->spool == NULL ? 0 : spool_open(&s->spool, &s->worker, s->seen);
+	int error = c->read || c->spool == NULL ? 0 : open_spool_soon(s);
 	if (error == 0)
-		return true;
+		return 0;
 	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"", c->spool,
 		  error == -EWOULDBLOCK ? "another process uses it" : error_text(error));
-	return false;
+	return is_mistake(error) ? 2 : 1;
 }
 
 static bool start(struct service *s)
@@ -441,8 +475,9 @@ static int begin(struct service *s)
 {
 	if (!watch_signals(s) || !prepare_taking(s))
 		return 1;
-	if (!open_spool(s))
-		return 2;
+	int failed = open_spool(s);
+	if (failed != 0)
+		return failed;
 	return start(s) ? 0 : 1;
 }
 

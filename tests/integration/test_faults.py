@@ -673,3 +673,23 @@ def test_one_failure(name, tmp_path, request, certificates):
     print(f"{name}: {len(sites)} sites, {sum(sites.values())} calls; "
           f"{len(chosen)} failures, {happened} came to happen")
     assert happened >= len(chosen) / 2, f"{happened} of {len(chosen)} came to happen"
+
+
+@pytest.fixture(scope="module")
+def making_the_spool(tmp_path_factory):
+    """Where the spool's folder is made."""
+    run = Run(tmp_path_factory.mktemp("sites"))
+    assert run.listen("--spool", run.path("spool"))
+    run.end()
+    return next(site for site in run.sites() if site.call == "mkdir" and site.caller == "program")
+
+
+@pytest.mark.parametrize("number, status", [
+    (errno.ENOMEM, 1), (errno.EMFILE, 1), (errno.ENFILE, 1), (errno.EIO, 1), (errno.ENOSPC, 1),
+    (errno.EACCES, 2), (errno.EROFS, 2), (errno.EPERM, 2)])
+def test_what_may_pass_is_no_mistake(tmp_path, making_the_spool, number, status):
+    """After status 2 systemd does not start it again."""
+    run = Run(tmp_path, Fault(*making_the_spool, 1, number))
+    assert not run.listen("--spool", run.path("spool"))
+    assert run.end(stop=False) == status and run.happened()
+    assert "cannot use it option=" in run.log()

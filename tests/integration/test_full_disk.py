@@ -129,7 +129,7 @@ def full_at_the_start(folder):
     shell(f"mount -o remount,nr_inodes=1 {disk} 2>/dev/null || mount -t tmpfs -o nr_inodes=1 "
           f"tmpfs {disk}")
     result = harness.run("--listen", "127.0.0.1:0", "--spool", os.path.join(disk, "spool"),
-                         status=2)
+                         status=1)
     assert "ERROR spool: cannot use it option=" in result.err, result.err
     assert "no space left on device" in result.err
 

@@ -4,6 +4,7 @@
 process. What random moments do is in test_chaos.py.
 """
 import contextlib
+import fcntl
 import os
 import signal
 import socket
@@ -323,6 +324,18 @@ def test_a_spool_in_use(start, folder):
         ask(peer, 0, 10)
         assert "another process uses it" in refused(folder)
         ask(peer, 10, 10)
+
+
+def test_a_spool_that_is_in_use_for_a_moment_yet(start, folder):
+    """As a start finds it whose predecessor was killed just now."""
+    os.mkdir(folder)
+    with open(os.path.join(folder, "lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        release = threading.Timer(0.5, fcntl.flock, (lock, fcntl.LOCK_UN))
+        release.start()
+        with start("--spool", folder) as daemon, daemon.connect() as peer:
+            ask(peer, 0, 10)
+        release.join()
 
 
 def test_a_spool_that_is_a_file(tmp_path):

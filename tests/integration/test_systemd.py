@@ -102,6 +102,19 @@ def test_the_unit_waits_for_the_drain():
     assert unit["StateDirectory"] == ["vpcflowd"] and unit["Type"] == ["notify"]
 
 
+def test_the_units_never_give_up():
+    """A collector that is late at boot ends each start with status 1, at once."""
+    unit = sandbox.settings(SERVICE)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        harness.run("-l", "127.0.0.1:0", "-o", f"ipfix:tcp://127.0.0.1:{port}", status=1)
+    assert unit["Restart"] == ["on-failure"] and "1" not in unit["RestartPreventExitStatus"]
+    assert int(unit["RestartSec"][0]) >= 1
+    for path in SERVICE, SERVICE.replace(".service", ".socket"):
+        assert sandbox.settings(path)["StartLimitIntervalSec"] == ["0"]
+
+
 def test_all_that_it_does_is_allowed_by_the_unit(start, tmp_path):
     """Under the unit's filters, with every kind of output, and all the signals."""
     config = tmp_path / "config.json"
