@@ -2,6 +2,7 @@
 /* Chains of entries, hashed by address; the last connection of an address takes its entry away. */
 #include "receive/census.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 void census_init(struct census *c, uint64_t seed)
@@ -26,21 +27,23 @@ static struct household *find(const struct households *bucket, uint64_t network)
 	return NULL;
 }
 
-struct household *census_enter(struct census *c, uint64_t network, uint64_t limit)
+int census_enter(struct census *c, uint64_t network, uint64_t limit, struct household **household)
 {
 	struct households *bucket = bucket_of(c, network);
 	struct household *h = find(bucket, network);
+	*household = NULL;
+	if (h != NULL && h->count >= limit)
+		return -EDQUOT;
 	if (h == NULL) {
 		h = calloc(1, sizeof(*h));
 		if (h == NULL)
-			return NULL;
+			return -ENOMEM;
 		h->network = network;
 		LIST_INSERT_HEAD(bucket, h, link);
-	} else if (h->count >= limit) {
-		return NULL;
 	}
 	h->count++;
-	return h;
+	*household = h;
+	return 0;
 }
 
 void census_leave(struct household *h)

@@ -26,10 +26,11 @@ struct census {
 
 void census_init(struct census *c, uint64_t seed);
 /*
- * Counts one more. NULL when the address has limit of them already, or without memory; else
- * census_leave is due.
+ * Counts one more. 0 with the household, for which census_leave is due; -EDQUOT when the address has
+ * limit of them already, -ENOMEM without memory: then there is none.
  */
-MUST_CHECK struct household *census_enter(struct census *c, uint64_t network, uint64_t limit);
+MUST_CHECK int census_enter(struct census *c, uint64_t network, uint64_t limit,
+			    struct household **household);
 void census_leave(struct household *h);
 
 #endif

@@ -6,8 +6,10 @@
  */
 #include "receive/conn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "base/log.h"
 #include "receive/server.h"
 
@@ -461,11 +463,13 @@ static bool admit(struct conn *c, const struct address *a)
 		return false;
 	}
 	c->network = a == NULL ? UINT64_MAX : address_network(a);
-	c->household = census_enter(&c->server->census, c->network,
-				    c->config->limits.connections_per_address);
-	if (c->household == NULL)
+	int error = census_enter(&c->server->census, c->network,
+				 c->config->limits.connections_per_address, &c->household);
+	if (error == -EDQUOT)
 		refuse_one_more(c);
-	return c->household != NULL;
+	else if (error != 0)
+		log_warn("peer", "cannot accept error=\"%s\" peer=%s", error_text(error), c->peer);
+	return error == 0;
 }
 
 struct conn *conn_accept(struct server *server, uv_stream_t *listener)

@@ -6,6 +6,8 @@
  */
 #include "support.h"
 
+#include <errno.h>
+
 #include "flow/address.h"
 #include "receive/census.h"
 #include "receive/penalties.h"
@@ -86,6 +88,14 @@ static void test_the_oldest_makes_room(void **state)
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
+static struct household *enter(struct census *c, uint64_t network, uint64_t limit)
+{
+	struct household *h;
+	int error = census_enter(c, network, limit, &h);
+	assert_int_equal(error, h == NULL ? -EDQUOT : 0);
+	return h;
+}
+
 static void test_census(void **state)
 {
 	(void)state;
@@ -94,19 +104,19 @@ static void test_census(void **state)
 	static struct household *of[NETWORKS];
 	census_init(&c, 12345);
 	for (uint64_t i = 0; i < NETWORKS; i++) {
-		of[i] = census_enter(&c, i << 16, 2);
+		of[i] = enter(&c, i << 16, 2);
 		assert_non_null(of[i]);
-		assert_ptr_equal(census_enter(&c, i << 16, 2), of[i]);
-		assert_null(census_enter(&c, i << 16, 2));
+		assert_ptr_equal(enter(&c, i << 16, 2), of[i]);
+		assert_null(enter(&c, i << 16, 2));
 	}
 	for (uint64_t i = 0; i < NETWORKS; i++) {
 		census_leave(of[i]);
-		assert_ptr_equal(census_enter(&c, i << 16, 2), of[i]);
+		assert_ptr_equal(enter(&c, i << 16, 2), of[i]);
 		census_leave(of[i]);
 		/* A smaller limit of a configuration read since then. */
-		assert_null(census_enter(&c, i << 16, 1));
+		assert_null(enter(&c, i << 16, 1));
 		census_leave(of[i]);
-		of[i] = census_enter(&c, i << 16, 1);
+		of[i] = enter(&c, i << 16, 1);
 		assert_non_null(of[i]);
 		census_leave(of[i]);
 	}
@@ -125,7 +135,7 @@ static void test_census_spreads(void **state)
 		census_init(&c, seed * 0x9e3779b97f4a7c15u + 0x123456789abcdefu);
 		for (unsigned i = 0; i < COUNT_OF(of); i++) {
 			uint64_t base = seed % 2 == 0 ? 0xffff0a000000u : 0x20010db800000000u;
-			of[i] = census_enter(&c, base + i, 1);
+			of[i] = enter(&c, base + i, 1);
 			assert_non_null(of[i]);
 		}
 		for (unsigned i = 0; i < CENSUS_BUCKETS; i++)
