@@ -138,6 +138,9 @@ static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 	}
 	c->file = argv + optind;
 	c->files = (size_t)(argc - optind);
+	/* In a file it may be there for those who listen. */
+	if (!only_config && c->read && cleared[option_by_name("spool") - option_rows])
+		log_warn("config", "--spool is for listening, and --read does not use it");
 	return true;
 }
 
@@ -384,6 +387,31 @@ static void describe_output(const struct output_config *o, FILE *out)
 	fprintf(out, "output %s %s\n", o->encoder.class->name, colon == NULL ? "-" : colon + 1);
 }
 
+/* The files that are named, and the spool. */
+static void describe_paths(const struct config *c, FILE *out)
+{
+	const struct {
+		const char *option;
+		const char *path;
+		bool used;
+	} rows[] = {
+		{ "config", c->config_file, true },
+		{ "spool", c->spool, !c->read },
+		{ "ready-file", c->ready_file, !c->read },
+		{ "token-file", c->token_file, !c->read },
+		{ "tls-cert", c->tls_cert, !c->read },
+		{ "tls-key", c->tls_key, !c->read },
+		{ "tls-client-ca", c->tls_client_ca, !c->read },
+		{ "tls-ca", c->tls_ca == NULL ? "of the system" : c->tls_ca,
+		  c->tls_output != NULL },
+		{ "tls-output-cert", c->tls_output_cert, c->tls_output != NULL },
+		{ "tls-output-key", c->tls_output_key, c->tls_output != NULL },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].used && rows[i].path != NULL)
+			fprintf(out, "%s %s\n", rows[i].option, rows[i].path);
+}
+
 void config_describe(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < c->files; i++)
@@ -404,14 +432,7 @@ void config_describe(const struct config *c, FILE *out)
 		fputs("packet-addresses\n", out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);
 	fprintf(out, "tokens %zu\n", c->tokens.count);
-	if (c->tls_listener != NULL)
-		fprintf(out, "tls-cert %s\n", c->tls_cert);
-	if (c->tls_listener != NULL && c->tls_client_ca != NULL)
-		fprintf(out, "tls-client-ca %s\n", c->tls_client_ca);
-	if (c->tls_output != NULL)
-		fprintf(out, "tls-ca %s\n", c->tls_ca == NULL ? "of the system" : c->tls_ca);
-	if (c->tls_output != NULL && c->tls_output_cert != NULL)
-		fprintf(out, "tls-output-cert %s\n", c->tls_output_cert);
+	describe_paths(c, out);
 #define X(member, option, unit, standard, least, greatest, why)                                    \
 	fprintf(out, option " %llu\n", (unsigned long long)c->limits.member);
 	LIMITS(X)

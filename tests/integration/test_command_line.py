@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what it prints, what it takes, and how it exits."""
+import json
 import os
 import re
 import subprocess
@@ -32,6 +33,32 @@ def test_check_config_says_what_would_run(tmp_path):
     for word in "127.0.0.1:1", f"{tmp_path}/c", "10.9.9.1", "max-payload":
         assert word in result.out
     assert not (tmp_path / "c").exists(), "it only says"
+
+
+def test_check_config_names_every_file(tmp_path, certificates):
+    (tmp_path / "tokens").write_text("secret\n")
+    (tmp_path / "config").write_text('{"quiet": true}')
+    named = {
+        "config": tmp_path / "config", "spool": tmp_path / "spool", "ready-file": tmp_path / "ready",
+        "token-file": tmp_path / "tokens", "tls-cert": certificates.pem("server"),
+        "tls-key": certificates.key("server"), "tls-client-ca": certificates.pem("ca"),
+        "tls-ca": certificates.pem("ca"), "tls-output-cert": certificates.pem("client"),
+        "tls-output-key": certificates.key("client")}
+    options = [word for name, path in named.items() for word in (f"--{name}", path)]
+    says = harness.run(*options, "-o", "csv:tls://localhost:1", "--check-config").lines
+    assert set(says) >= {f"{name} {path}" for name, path in named.items()}
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_spool_is_of_no_use_with_read(tmp_path):
+    """In a file that others listen with it is no mistake."""
+    spool = str(tmp_path / "spool")
+    config = tmp_path / "config"
+    config.write_text(json.dumps({"spool": spool}))
+    assert "WARN config: --spool " in harness.run("--spool", spool, "--read", "/dev/null").err
+    assert "--spool" not in harness.run("-c", config, "--read", "/dev/null").err
+    assert "spool " not in harness.run("-c", config, "--check-config", "--read", "/dev/null").out
+    assert not os.path.exists(spool)
 
 
 @pytest.mark.parametrize("options", [

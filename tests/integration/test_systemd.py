@@ -72,9 +72,35 @@ def test_an_installed_configuration_stays_as_it_is(installed, tmp_path):
     says = harness.run("--config", config, "--check-config").out
     assert "listen [::]:20555" in says and "allow 2 address blocks" in says
     assert "output csv /var/lib/vpcflowd/flows.csv" in says
+    assert "spool /var/lib/vpcflowd/spool" in says
+    first = config.read_text()
     config.write_text('{"quiet": true}')
     install(installed.parent / "build")
     assert config.read_text() == '{"quiet": true}'
+    config.write_text(first)
+
+
+def test_what_is_installed_runs_as_the_unit_starts_it(installed, tmp_path):
+    """ExecStart= under the unit's filters, with the state folder and the port moved."""
+    unit = installed / "lib/systemd/system/vpcflowd.service"
+    program, *options = sandbox.settings(unit)["ExecStart"][0].split()
+    (name,) = sandbox.settings(unit)["StateDirectory"]
+    config = tmp_path / "vpcflowd.json"
+    at = options.index("--config") + 1
+    with open(options[at], encoding="utf-8") as file:
+        config.write_text(file.read().replace(f"/var/lib/{name}/", f"{tmp_path}/"))
+    options[at] = config
+    assert "/var/" not in config.read_text()
+    under = [sys.executable, sandbox.__file__, unit]
+    lines = payloads.records(3)
+    for _ in range(2):
+        with harness.Daemon(tmp_path, *options, binary=program, launcher=under) as daemon:
+            daemon.ask("a", payloads.decoded(lines))
+            assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
+            assert daemon.ask("a", payloads.decoded(lines)) == "DUP a 3"
+            daemon.terminate()
+            assert not daemon.log_lines("WARN|ERROR")
+    assert len((tmp_path / "flows.csv").read_text().splitlines()) == 4
 
 
 @pytest.mark.parametrize("prefix, config, units", [
