@@ -211,6 +211,16 @@ static void on_read_done(struct reader *reader, void *data)
 
 /* ---- other signals --------------------------------------------------------------------------- */
 
+static bool text_equal(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool fields_equal(const struct format *a, const struct format *b)
+{
+	return a == NULL || b == NULL ? a == b : format_equal(a, b);
+}
+
 static bool outputs_differ(const struct config *a, const struct config *b)
 {
 	bool differs = a->outputs != b->outputs || a->packet_addresses != b->packet_addresses ||
@@ -221,24 +231,35 @@ static bool outputs_differ(const struct config *a, const struct config *b)
 		       a->limits.reconnect_max != b->limits.reconnect_max;
 	for (size_t i = 0; !differs && i < a->outputs; i++)
 		differs = strcmp(a->output[i].name, b->output[i].name) != 0;
-	return differs || !format_equal(&a->columns, &b->columns);
-}
-
-static bool text_equal(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+	return differs || !fields_equal(a->fields, b->fields) ||
+	       !format_equal(&a->columns, &b->columns);
 }
 
 /* What cannot change while it runs. */
 static bool needs_restart(const struct config *a, const struct config *b)
 {
 	bool differs = a->listens != b->listens || !text_equal(a->spool, b->spool) ||
+		       !text_equal(a->ready_file, b->ready_file) ||
 		       a->limits.spool_segment != b->limits.spool_segment ||
 		       a->limits.remembered != b->limits.remembered ||
 		       a->limits.remembered_most != b->limits.remembered_most;
 	for (size_t i = 0; !differs && i < a->listens; i++)
 		differs = strcmp(a->listen[i].text, b->listen[i].text) != 0;
 	return differs || outputs_differ(a, b);
+}
+
+/* As many descriptors as connections may come; what the hard limit forbids is said. */
+static void raise_file_limit(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t wanted = config->limits.connections + SPARE_FILES;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		log_warn("main",
+			 "fewer files may be open than --max-connections asks for limit=%llu",
+			 (unsigned long long)limit.rlim_cur);
 }
 
 static bool reload(struct service *s)
@@ -249,9 +270,10 @@ static bool reload(struct service *s)
 		return false;
 	}
 	if (needs_restart(s->first, config))
-		log_warn(
-			"main",
-			"other listeners, outputs, columns or another spool take effect at a restart");
+		log_warn("main",
+			 "other listeners, outputs, columns, duplicates' memory or another spool "
+			 "take effect at a restart");
+	raise_file_limit(config);
 	tokens_succeed(&config->tokens, &s->config->tokens);
 	log_set_level(config->log_level);
 	worker_set_config(&s->worker, config);
@@ -315,20 +337,6 @@ static bool watch_signals(struct service *s)
 	if (error != 0)
 		log_error("main", "cannot watch signals error=\"%s\"", error_text(error));
 	return error == 0;
-}
-
-/* As many descriptors as connections may come; what the hard limit forbids is said. */
-static void raise_file_limit(const struct config *config)
-{
-	struct rlimit limit;
-	rlim_t wanted = config->limits.connections + SPARE_FILES;
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-		log_warn("main",
-			 "fewer files may be open than --max-connections asks for limit=%llu",
-			 (unsigned long long)limit.rlim_cur);
 }
 
 /* Written beside and renamed, so that who waits for it never sees half of it. */

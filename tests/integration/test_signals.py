@@ -183,6 +183,34 @@ def test_a_put_under_conversion_outlives_several_configurations(start, reload_):
         assert daemon.terminate() == payloads.ftsq_lines(lines, exporter="10.9.9.1")
 
 
+@pytest.mark.parametrize("before, after", [
+    ({"output": "csv"}, {"output": "csv", "fields": "srcaddr,dstaddr"}),
+    ({"output": "csv", "fields": "srcaddr,dstaddr"}, {"output": "csv"}),
+    ({"output": "json", "fields": "srcaddr,dstaddr"}, {"output": "json", "fields": "dstaddr,srcaddr"}),
+    ({}, {"output": "csv"}), ({}, {"flow-format": "${srcaddr} ${dstaddr}"}),
+    ({}, {"mtu": 1300}), ({}, {"udp-rate": 10}), ({}, {"reconnect-max": 2}),
+    ({}, {"aws-elements": 1}), ({}, {"packet-addresses": True}), ({}, {"duplicate-window": 5}),
+    ({}, {"spool-segment": "1M"}), ({}, {"template-refresh": 5}),
+    ({"listen": "127.0.0.1:0"}, {"listen": ["127.0.0.1:0", "127.0.0.2:0"]}),
+])
+def test_what_hup_cannot_change_is_told(start, reload_, before, after):
+    path = reload_(**before)
+    with start("-c", path, listen="listen" not in before) as daemon:
+        reload_(daemon, **after)
+        assert len(daemon.log_lines("WARN main: .* take effect at a restart")) == 1
+        reload_(daemon, **before)  # what runs
+        assert len(daemon.log_lines("take effect at a restart")) == 1
+
+
+def test_all_else_changes_at_hup_without_a_word(start, reload_):
+    path = reload_()
+    with start("-c", path) as daemon:
+        reload_(daemon, **{"exporter": "10.9.9.1", "domain": 7, "allow": "127.0.0.0/8", "verbose": True,
+                           "max-connections": 2000, "max-payload": "1M", "drain-timeout": 5,
+                           "spool-max": "1M"})
+        assert not daemon.log_lines("WARN|ERROR")
+
+
 def test_usr1_prints_the_counters(served):
     octets = payloads.decoded(payloads.records(2) + [payloads.NODATA, payloads.SKIPDATA, "bad"])
     assert served.ask("a", octets) == "ACK a 2"
