@@ -8,10 +8,30 @@
 
 #include "base/log.h"
 
-int file_open(const char *path)
+enum {
+	MESSAGE_HEADER = 16,
+	VERSION = 10,
+	LINE_MOST = 256 * 1024, /* of ours: all the fields of a record, each character escaped */
+};
+
+int file_open(const char *path, bool wait)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	return fd < 0 ? -errno : fd;
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC;
+	int fd = open(path, wait ? flags : flags | O_NONBLOCK, 0644);
+	if (fd < 0)
+		return -errno;
+	if (!wait && fcntl(fd, F_SETFL, O_APPEND) != 0) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+bool file_is_fifo(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 off_t file_size(int fd)
@@ -27,26 +47,24 @@ static int open_for_reading(const char *path)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-bool file_begins_with(const char *path, struct slice octets)
+size_t file_begins_with(const char *path, struct slice octets)
 {
 	char part[512];
-	bool same = true;
+	size_t same = 0;
 	int fd = open_for_reading(path);
 	/* Who may write there but not read knows what they do. */
 	if (fd < 0)
-		return true;
-	while (same && octets.len > 0) {
-		size_t n = octets.len < sizeof(part) ? octets.len : sizeof(part);
+		return octets.len;
+	while (same < octets.len) {
+		size_t n = octets.len - same < sizeof(part) ? octets.len - same : sizeof(part);
 		ssize_t got = read(fd, part, n);
-		same = got > 0 && memcmp(part, octets.data, (size_t)got) == 0;
-		if (same)
-			slice_skip(&octets, (size_t)got);
+		if (got <= 0 || memcmp(part, octets.data + same, (size_t)got) != 0)
+			break;
+		same += (size_t)got;
 	}
 	close(fd);
 	return same;
 }
-
-enum { MESSAGE_HEADER = 16, VERSION = 10 };
 
 /* Whether there is nothing but zeros from at on, as a crash may leave in place of what was written. */
 static bool only_zeros(int fd, off_t at)
@@ -79,12 +97,12 @@ static off_t end_of_messages(int fd, off_t size)
 	return at;
 }
 
-/* Where the last line ends that has an end. */
+/* Where the last line ends that has an end; the file's end when there is none that could be ours. */
 static off_t end_of_lines(int fd, off_t size)
 {
 	char part[4096];
 	off_t at = size;
-	while (at > 0) {
+	while (at > 0 && size - at < LINE_MOST) {
 		size_t want = at < (off_t)sizeof(part) ? (size_t)at : sizeof(part);
 		ssize_t n = pread(fd, part, want, at - (off_t)want);
 		if (n != (ssize_t)want)
@@ -94,7 +112,23 @@ static off_t end_of_lines(int fd, off_t size)
 		if (newline != NULL)
 			return at + (newline - part) + 1;
 	}
-	return 0;
+	return size;
+}
+
+/* Whether the last octet is no newline, or a negative errno. */
+static int is_torn(const char *path, int fd)
+{
+	off_t size = file_size(fd);
+	if (size <= 0)
+		return size == -ESPIPE ? 0 : (int)size;
+	int in = open_for_reading(path);
+	if (in < 0)
+		return 0;
+	char last = '\n';
+	ssize_t n = pread(in, &last, 1, size - 1);
+	int error = n < 0 ? -errno : 0;
+	close(in);
+	return error != 0 ? error : last != '\n';
 }
 
 /* Cuts the file back to where `end_of` finds the end of what is whole in it. */
@@ -124,7 +158,10 @@ int file_mend_messages(const char *path, int fd)
 	return mend(path, fd, end_of_messages, "message");
 }
 
-int file_mend_lines(const char *path, int fd)
+int file_mend_lines(const char *path, int fd, bool cut, bool *torn)
 {
-	return mend(path, fd, end_of_lines, "line");
+	int error = cut ? mend(path, fd, end_of_lines, "line") : 0;
+	int ends_within = error == 0 ? is_torn(path, fd) : error;
+	*torn = ends_within > 0;
+	return ends_within < 0 ? ends_within : 0;
 }

@@ -42,13 +42,17 @@ struct writer {
 	struct blocks queue;	/* guarded by mutex */
 	struct blocks finished; /* guarded by mutex */
 	bool stop;		/* guarded by mutex */
+	bool came;		/* guarded by mutex: a FIFO's reader, or none ever will */
+	int came_error;		/* guarded by mutex */
 	atomic_bool abort;
+	bool open;	 /* else the thread waits for a FIFO's reader */
 	unsigned queued; /* blocks that are with the thread */
 
 	/* the thread's own */
-	int fd;
+	int fd; /* -1 while it waits for a reader */
 	int error;
 	bool waiting; /* for space, and said so */
+	bool torn;    /* the file ends within a line */
 	struct buf header;
 };
 
@@ -124,68 +128,103 @@ static int write_block(struct writer *w, struct slice bytes)
 	}
 }
 
-/* Whether what is to be written can stand in a file that has content; says why not. */
-static bool fits_file(const struct writer *w, int fd)
+static bool fits_messages(const struct writer *w, int fd)
 {
-	off_t size = w->path == NULL ? 0 : file_size(fd);
-	if (size == 0 || size == -ESPIPE)
-		return true;
-	if (w->config->encoder.class->messages) {
-		int error = file_mend_messages(w->path, fd);
-		if (error == -EINVAL)
-			log_error("output",
-				  "the file is something else than IPFIX; move it away file=%s",
-				  w->path);
-		else if (error != 0)
-			log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
-				  error_text(error));
-		return error == 0;
-	}
-	/* Under another header the records to come would stand in the wrong columns. */
-	if (file_begins_with(w->path, buf_slice(&w->header)))
-		return true;
-	log_error("output",
-		  "the file begins with another header; move it away, or ask for the same columns "
-		  "with --fields file=%s",
-		  w->path);
-	return false;
+	int error = file_mend_messages(w->path, fd);
+	if (error == -EINVAL)
+		log_error("output", "the file is something else than IPFIX; move it away file=%s",
+			  w->path);
+	else if (error != 0)
+		log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
+			  error_text(error));
+	return error == 0;
 }
 
-/* Not when appending to a file that has content: it begins with one already. */
+/*
+ * Whether what is to be written can stand in a file that has content; says why not. Of text that a
+ * crash cut short the rest comes again from the spool; without one that line is ended by the next
+ * block. A header that was cut short is completed.
+ */
+static bool fits_file(const struct writer *w, int fd, bool *torn)
+{
+	off_t size = w->path == NULL ? 0 : file_size(fd);
+	*torn = false;
+	if (size == 0 || size == -ESPIPE)
+		return true;
+	if (w->config->encoder.class->messages)
+		return fits_messages(w, fd);
+	/* Under another header the records to come would stand in the wrong columns. */
+	size_t same = file_begins_with(w->path, buf_slice(&w->header));
+	if (same < w->header.len && (off_t)same == size)
+		return true;
+	if (same < w->header.len) {
+		log_error("output",
+			  "the file begins with another header; move it away, or ask for the same "
+			  "columns with --fields file=%s",
+			  w->path);
+		return false;
+	}
+	int error = file_mend_lines(w->path, fd, w->config->mend_lines, torn);
+	if (error != 0)
+		log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
+			  error_text(error));
+	return error == 0;
+}
+
+/* All of it into an empty file; of a file that has content, what it lacks. */
 static int write_header(struct writer *w)
 {
+	struct slice header = buf_slice(&w->header);
 	off_t size = file_size(w->fd);
 	if (size < 0 && size != -ESPIPE)
 		return (int)size;
 	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size > 0;
 	if (!appending)
-		return write_block(w, buf_slice(&w->header));
-	return fits_file(w, w->fd) ? 0 : -EINVAL;
+		return write_block(w, header);
+	if (!fits_file(w, w->fd, &w->torn))
+		return -EINVAL;
+	size_t same = w->path == NULL ? header.len : file_begins_with(w->path, header);
+	slice_skip(&header, same);
+	return write_block(w, header);
+}
+
+/* What is written begins on a line of its own. */
+static int end_line(struct writer *w)
+{
+	if (!w->torn)
+		return 0;
+	log_warn("output", "the file ends within a line, which stays and is ended file=%s",
+		 w->path);
+	w->torn = false;
+	return write_block(w, SLICE_LITERAL("\n"));
 }
 
 static int reopen(struct writer *w)
 {
 	if (w->path == NULL)
 		return 0;
-	int fd = file_open(w->path);
+	bool torn;
+	int fd = file_open(w->path, false);
 	if (fd < 0) {
 		log_error("output", "cannot reopen, still writing to the old file file=%s error=%s",
 			  w->path, error_text(fd));
 		return 0;
 	}
-	if (!fits_file(w, fd)) {
+	if (!fits_file(w, fd, &torn)) {
 		log_error("output", "still writing to the old file file=%s", w->path);
 		close(fd);
 		return 0;
 	}
 	close(w->fd);
 	w->fd = fd;
+	w->torn = torn;
 	log_info("output", "reopened file=%s", w->path);
 	return w->header.len == 0 ? 0 : write_header(w);
 }
 
 static int do_block(struct writer *w, struct block *block)
 {
+	int error;
 	switch (block->kind) {
 	case BLOCK_REOPEN:
 		return reopen(w);
@@ -195,7 +234,8 @@ static int do_block(struct writer *w, struct block *block)
 		buf_init(&block->batch.bytes, block->batch.bytes.max);
 		return write_header(w);
 	default:
-		return write_block(w, buf_slice(&block->batch.bytes));
+		error = end_line(w);
+		return error != 0 ? error : write_block(w, buf_slice(&block->batch.bytes));
 	}
 }
 
@@ -220,10 +260,27 @@ static void finish(struct writer *w, struct block *block)
 	uv_mutex_unlock(&w->mutex);
 }
 
+/* Opens a FIFO that had no reader. */
+static void wait_for_reader(struct writer *w)
+{
+	log_info("output", "waiting for a reader file=%s", w->path);
+	do {
+		w->fd = file_open(w->path, true);
+	} while (w->fd == -EINTR && !atomic_load(&w->abort));
+	w->error = w->fd < 0 ? w->fd : 0;
+	uv_mutex_lock(&w->mutex);
+	w->came = true;
+	w->came_error = w->error;
+	uv_async_send(&w->finished_async);
+	uv_mutex_unlock(&w->mutex);
+}
+
 static void run(void *arg)
 {
 	struct writer *w = arg;
 	struct block *block;
+	if (w->fd < 0)
+		wait_for_reader(w);
 	while ((block = next_block(w)) != NULL) {
 		if (w->error == 0)
 			w->error = do_block(w, block);
@@ -308,9 +365,26 @@ static void take_back_finished(struct writer *w)
 		take_back(w, block);
 }
 
+/* A FIFO has its reader now. */
+static void take_reader(struct writer *w)
+{
+	uv_mutex_lock(&w->mutex);
+	bool came = w->came;
+	int error = w->came_error;
+	uv_mutex_unlock(&w->mutex);
+	if (w->open || !came)
+		return;
+	w->open = true;
+	if (error == 0)
+		output_session(w->transport.output);
+	else
+		output_fail(w->transport.output, error);
+}
+
 static void on_finished(uv_async_t *async)
 {
 	struct writer *w = async->data;
+	take_reader(w);
 	take_back_finished(w);
 	fill_queue(w, QUEUE_MOST);
 	output_progress(w->transport.output);
@@ -325,7 +399,7 @@ static void writer_reopen(struct transport *t, struct block *reopen)
 	struct writer *w = writer_of(t);
 	fill_queue(w, UINT_MAX);
 	submit(w, reopen);
-	if (w->config->encoder.class->messages)
+	if (w->open && w->config->encoder.class->messages)
 		output_session(t->output);
 }
 
@@ -355,25 +429,26 @@ static void destroy_locks(struct writer *w)
 }
 
 /*
- * Opens the descriptor. Of text that a crash cut short the rest comes again from the spool; a file of
- * messages that is none is refused here already.
+ * Opens the descriptor; of a FIFO that has no reader the thread does. Whether text with a header fits
+ * its file is looked at once that is known.
  */
 static int open_descriptor(struct writer *w)
 {
-	w->fd = w->path == NULL ? STDOUT_FILENO : file_open(w->path);
+	w->fd = w->path == NULL ? STDOUT_FILENO : file_open(w->path, false);
+	w->open = w->fd != -ENXIO || !file_is_fifo(w->path);
+	if (!w->open)
+		return 0;
 	if (w->fd < 0)
 		return w->fd;
-	if (!w->config->encoder.class->messages) {
-		bool mend = w->path != NULL && w->config->mend_lines;
-		return mend ? file_mend_lines(w->path, w->fd) : 0;
-	}
-	if (isatty(w->fd)) {
+	if (w->config->encoder.class->header != NULL)
+		return 0;
+	if (w->config->encoder.class->messages && isatty(w->fd)) {
 		log_error("output",
 			  "IPFIX is binary, which a terminal cannot show; give a file or a "
 			  "collector, or ask for ipfix-csv");
 		return -EINVAL;
 	}
-	return fits_file(w, w->fd) ? 0 : -EINVAL;
+	return fits_file(w, w->fd, &w->torn) ? 0 : -EINVAL;
 }
 
 static void on_never_started(uv_handle_t *handle)
@@ -423,7 +498,8 @@ static int writer_open(struct transport **t, struct output *o, uv_loop_t *loop)
 		return error;
 	}
 	*t = &w->transport;
-	output_session(o);
+	if (w->open)
+		output_session(o);
 	return 0;
 }
 
@@ -459,7 +535,7 @@ static void writer_close(struct transport *t, bool abort)
 	w->stop = true;
 	uv_cond_signal(&w->wake);
 	uv_mutex_unlock(&w->mutex);
-	if (abort)
+	if (abort || !w->open)
 		interrupt(w);
 	else
 		uv_thread_join(&w->thread);

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wakeups and endings: what was once left waiting for ever, or cut short."""
+import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+
+import pytest
 
 import harness
 import payloads
@@ -100,3 +105,87 @@ def test_help_needs_no_configuration():
 def test_an_empty_file_has_a_header_where_the_columns_are_known():
     assert harness.run("-o", "csv", "--fields", "srcaddr,bytes", "--read", "/dev/null").out == "srcaddr,bytes\n"
     assert harness.run("-o", "ipfix-csv", "--read", "/dev/null").out.startswith("sourceIPv4Address,")
+
+
+# ---- a FIFO that nobody reads ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path / "fifo"
+
+
+@pytest.mark.parametrize("fmt", ["ftsq", "csv", "ipfix"])
+@pytest.mark.parametrize("more", [[], ["--read", "/dev/null"]])
+def test_a_signal_ends_the_wait_for_a_reader(fifo, fmt, more):
+    listen = [] if more else ["-l", "127.0.0.1:0"]
+    with subprocess.Popen([harness.BINARY, *listen, "-o", f"{fmt}:{fifo}", *more],
+                          stderr=subprocess.PIPE, env=harness.environment()) as process:
+        assert process.stderr.readline() == b"INFO output: waiting for a reader file=%s\n" % bytes(fifo)
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        harness.check_log(said)
+        assert process.wait(harness.WAIT) == 1 and b"before the outputs were up" in said
+
+
+def slurp(path):
+    """A reader, in a thread of its own; the octets, once there are no more."""
+    octets = []
+
+    def read():
+        with open(path, "rb") as file:
+            octets.append(file.read())
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+
+    def result():
+        thread.join(harness.WAIT)
+        return octets[0]
+
+    return result
+
+
+def test_a_reader_that_comes_late_gets_all(fifo):
+    with subprocess.Popen([harness.BINARY, "-o", f"csv:{fifo}", "--read", "-"], stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=harness.environment()) as process:
+        assert b"waiting for a reader" in process.stderr.readline()
+        text = slurp(fifo)
+        process.stdin.write(LINE * 50_000)
+        process.stdin.close()
+        harness.check_log(process.stderr.read())
+        assert process.wait(harness.WAIT) == 0
+    assert text().count(b"\n") == 50_001
+
+
+def test_with_a_spool_nobody_waits_for_a_reader(start, fifo, tmp_path):
+    options = "-o", f"csv:{fifo}", "--spool", tmp_path / "spool"
+    with start(*options) as daemon:
+        assert daemon.ask("a", LINE) == "ACK a 1"
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("configuration read again")
+        daemon.terminate()
+    with start(*options) as daemon:
+        assert daemon.ask("b", LINE * 2) == "ACK b 2"
+        text = slurp(fifo)
+        daemon.wait_stats(flows=3)
+        daemon.terminate()
+    assert text().count(b"\n") == 4
+
+
+def test_a_reader_that_is_there(start, fifo):
+    text = slurp(fifo)
+    with start("-o", f"ftsq:{fifo}") as daemon:
+        assert daemon.ask("a", LINE) == "ACK a 1"
+        daemon.terminate()
+        assert not daemon.log_lines("waiting for a reader")
+    assert text().count(b"\n") == 1
+
+
+def test_a_socket_is_no_fifo(tmp_path):
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "socket"))
+        result = harness.run("-l", "127.0.0.1:0", "-o", f"csv:{tmp_path}/socket", status=1)
+    assert "ERROR output: cannot open" in result.err

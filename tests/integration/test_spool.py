@@ -207,38 +207,87 @@ LINES = "".join(chaos.FTSQ_LINE % n + "\n" for n in range(3))
 CSV = sessions.COLUMNS + "\n" + "".join(sessions.CSV_LINE % n + "\n" for n in range(3))
 
 
-@pytest.mark.parametrize("fmt, before, kept", [
-    ("ftsq", LINES + chaos.FTSQ_LINE[:40], LINES),
-    ("ftsq", LINES[:30], ""),
-    ("ftsq", LINES, LINES),
-    ("csv", CSV + "2,01234", CSV),
-    ("csv", CSV[:-1], CSV[:CSV[:-1].rfind("\n") + 1]),
-    ("csv", sessions.COLUMNS[:20], ""),
-    ("csv", sessions.COLUMNS, ""),
-    ("csv", "x" * 10_000, ""),
-])
-def test_a_torn_line_is_cut_at_the_start(start, folder, tmp_path, fmt, before, kept):
-    """A header, too, which is then written anew."""
-    path = tmp_path / "flows"
-    path.write_text(before)
-    with start("-o", f"{fmt}:{path}", "--spool", folder) as daemon:
+def wrote(start, path, fmt, *options):
+    """What is in the file after two records more, and the warnings."""
+    with start("-o", f"{fmt}:{path}", *options) as daemon:
         assert daemon.ask("a", sessions.numbered(7, 2)) == "ACK a 2"
         daemon.terminate()
-        told = daemon.log_lines("WARN output: the file ends within a line, which is removed")
+        return path.read_text(), daemon.log_lines("WARN|ERROR")
+
+
+def two_lines(fmt):
     line = sessions.CSV_LINE if fmt == "csv" else chaos.FTSQ_LINE
-    header = sessions.COLUMNS + "\n" if fmt == "csv" and not kept else ""
-    assert path.read_text() == kept + header + line % 7 + "\n" + line % 8 + "\n"
-    assert len(told) == (kept != before)
+    return line % 7 + "\n" + line % 8 + "\n"
 
 
-def test_without_a_spool_a_torn_line_is_left_alone(start, tmp_path):
-    """Its rest would come from nowhere."""
+@pytest.mark.parametrize("fmt, before, kept", [
+    ("ftsq", LINES + chaos.FTSQ_LINE[:40], LINES),
+    ("ftsq", LINES + "x" * 100_000, LINES),
+    ("csv", CSV + "2,01234", CSV),
+    ("csv", CSV[:-1], CSV[:CSV[:-1].rfind("\n") + 1]),
+], ids=range(4))
+def test_a_torn_line_is_cut_at_the_start(start, folder, tmp_path, fmt, before, kept):
     path = tmp_path / "flows"
-    path.write_text(LINES[:-10])
-    with start("-o", f"ftsq:{path}") as daemon:
-        assert daemon.ask("a", sessions.numbered(7, 1)) == "ACK a 1"
-        daemon.terminate()
-    assert path.read_text().startswith(LINES[:-10])
+    path.write_text(before)
+    text, told = wrote(start, path, fmt, "--spool", folder)
+    assert text == kept + two_lines(fmt)
+    assert len(told) == 1 and "the file ends within a line, which is removed" in told[0]
+
+
+@pytest.mark.parametrize("fmt, before", [
+    ("ftsq", LINES[:-10]), ("ftsq", LINES[:30]), ("ftsq", "x"), ("ftsq", "x" * 1_000_000),
+    ("csv", CSV[:-1]), ("csv", CSV + "2,01234"),
+], ids=range(6))
+def test_without_a_spool_a_torn_line_is_ended(start, tmp_path, fmt, before):
+    """Its rest would come from nowhere; but what is acknowledged does not become part of it."""
+    path = tmp_path / "flows"
+    path.write_text(before)
+    text, told = wrote(start, path, fmt)
+    assert text == before + "\n" + two_lines(fmt)
+    assert len(told) == 1 and "the file ends within a line, which stays" in told[0]
+    assert wrote(start, path, fmt) == (text + two_lines(fmt), [])
+
+
+@pytest.mark.parametrize("fmt", ["ftsq", "json"])
+@pytest.mark.parametrize("before", [LINES[:30], "secret", "x" * 1_000_000, "line\n" + "x" * 1_000_000],
+                         ids=range(4))
+def test_a_file_that_may_be_somebody_elses_is_not_cut(start, folder, tmp_path, fmt, before):
+    path = tmp_path / "flows"
+    path.write_text(before)
+    text, told = wrote(start, path, fmt, "--spool", folder)
+    assert text.startswith(before + "\n") and len(text.splitlines()) == before.count("\n") + 3
+    assert len(told) == 1 and "the file ends within a line, which stays" in told[0]
+
+
+@pytest.mark.parametrize("spool", [False, True])
+@pytest.mark.parametrize("octets", [1, 20, len(sessions.COLUMNS), len(sessions.COLUMNS) + 1])
+def test_a_torn_header_is_completed(start, folder, tmp_path, spool, octets):
+    path = tmp_path / "flows"
+    header = sessions.COLUMNS + "\n"
+    path.write_text(header[:octets])
+    options = ["--spool", folder] if spool else []
+    assert wrote(start, path, "csv", *options) == (header + two_lines("csv"), [])
+
+
+@pytest.mark.parametrize("before", ["x" * 10_000, sessions.COLUMNS[:20] + "x", "x"], ids=range(3))
+def test_something_else_than_the_header_is_refused_as_it_is(folder, tmp_path, before):
+    path = tmp_path / "flows"
+    path.write_text(before)
+    result = harness.run("-l", "127.0.0.1:0", "-o", f"csv:{path}", "--spool", folder, status=1)
+    assert "begins with another header" in result.err
+    assert path.read_text() == before
+
+
+def test_a_torn_file_that_hup_finds_is_ended_too(start, tmp_path):
+    path = tmp_path / "flows"
+    with start("-o", f"csv:{path}") as daemon:
+        daemon.ask("a", sessions.numbered(0, 3))
+        path.write_text(CSV[:-5])
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("reopened")
+        assert daemon.ask("b", sessions.numbered(7, 2)) == "ACK b 2"
+        assert path.read_text() == CSV[:-5] + "\n" + two_lines("csv")
+        assert len(daemon.log_lines("ends within a line")) == 1
 
 
 # ---- ends and starts -----------------------------------------------------------------------------
