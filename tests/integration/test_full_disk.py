@@ -124,7 +124,7 @@ def killed_while_full(folder):
 
 
 def full_at_the_start(folder):
-    """No room for the files it needs: it says so, as for a folder that cannot be written."""
+    """No room for the files it needs: it says so, and may be started again."""
     disk = small_disk(folder)
     shell(f"mount -o remount,nr_inodes=1 {disk} 2>/dev/null || mount -t tmpfs -o nr_inodes=1 "
           f"tmpfs {disk}")
