@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All that is known of OpenSSL. It reads ciphertext where the caller has it and writes it into a
- * buffer that lives until it is taken, so a session at rest holds no buffer at all: OpenSSL gives
- * its own back (SSL_MODE_RELEASE_BUFFERS), and takes from what it is given no octet more than the
- * record that it is at.
+ * All that is known of OpenSSL's TLS; its digests are digest.c's. It reads ciphertext where the caller
+ * has it and writes it into a buffer that lives until it is taken, so a session at rest holds no
+ * buffer at all: OpenSSL gives its own back (SSL_MODE_RELEASE_BUFFERS), and takes from what it is
+ * given no octet more than the record that it is at.
  *
  * There is no resumption. Tickets would be octets to a peer that never reads, and one that closes
  * with octets unread resets its connection, and loses what it has sent.

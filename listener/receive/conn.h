@@ -90,7 +90,10 @@ enum { ONCE_REFUSED = 1000, ONCE_CROWDED, ONCE_COMMAND, ONCE_TLS, ONCE_CLOSED };
 
 /* ---- conn.c ---------------------------------------------------------------------------------- */
 
-/* Accepts from a listening stream. NULL when that failed or the peer is not allowed. */
+/*
+ * Accepts from a listening stream. A peer that may not stay, or is gone, is a connection that is
+ * closing already; NULL only without memory.
+ */
 struct conn *conn_accept(struct server *server, uv_stream_t *listener);
 void conn_close(struct conn *c, enum close_reason reason);
 /* Deadlines and WAIT lines; called a few times a second. */
