@@ -457,7 +457,8 @@ def test_aws_elements_say_what_aws_said(tmp_path, start, name, tcp):
 
 def test_aws_elements_have_the_numbers_in_the_readme(tmp_path):
     """Collectors keep them."""
-    with open(os.path.join(harness.DATA, "..", "..", "README.md"), encoding="utf-8") as file:
+    path = os.path.join(harness.DATA, "..", "..", "listener", "encode", "README.md")
+    with open(path, encoding="utf-8") as file:
         text = file.read().replace("-\n", "-")
     documented = {elements.aws_name(name): int(number) for number, name in
                   re.findall(r"\b(1[01]\d\d)\s+([a-z][a-z0-9-]+)", text)}
