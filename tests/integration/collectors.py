@@ -14,6 +14,7 @@ CAP_NET_RAW, a wait until dumpcap has begun and another until it has written, an
 What a socket has received is complete, and wrapping it in IP headers needs none of that.
 """
 import collections
+import errno
 import io
 import json
 import os
@@ -268,6 +269,17 @@ class UdpSink:
         return list(self.datagrams)
 
 
+def binds(listener, port):
+    """A port that was free may be another connection's for a moment."""
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as e:
+        if e.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
 class TcpCollector:
     """
     Keeps each session's octets in a file of its own. A process, so that it can be killed (the
@@ -294,7 +306,7 @@ class TcpCollector:
         """Connects succeed from here on: the socket listens before the process runs."""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
+            harness.wait_for("the port to be free", lambda: binds(listener, self.port))
             listener.listen(64)
             self.port = listener.getsockname()[1]
             self.process = subprocess.Popen(
