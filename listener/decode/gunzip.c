@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * gzip in, octets out through one window that stays in cache. zlib checks header, CRC and length
- * of each member. This is the only file that knows an inflater.
+ * gzip in, octets out through one window that stays in cache. An engine checks header, checksum and
+ * length of each member (inflater.h); members, their ends and the limits are seen to here.
  *
- * The ratio is checked whenever the output reaches a multiple of the window past the first, and at
- * the end of a member; neither depends on how the input was cut into reads.
+ * The ratio is checked at the end of each member, where every engine has used the same octets however
+ * they were cut into reads. Until then engines differ in how far they read ahead, so what is stopped
+ * in the middle of a member is only what has gone twice as far.
  */
 #include "decode/gunzip.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <zlib.h>
 
-enum { WINDOW = 64 * 1024 };
+enum {
+	WINDOW = 64 * 1024,
+	BRAKE = 2,
+};
 
 struct gunzip {
-	z_stream z;
+	struct inflater *inflater;
 	const struct limits *limits;
 	uint64_t *tally;
 	uint64_t in;  /* octets of gzip used, all members */
@@ -25,7 +27,27 @@ struct gunzip {
 	char window[WINDOW];
 };
 
+const struct inflater_class *gunzip_engine(void)
+{
+#ifdef VPCFLOWD_ISAL
+	return &inflater_isal;
+#else
+	return &inflater_zlib;
+#endif
+}
+
+size_t gunzip_cost(void)
+{
+	return sizeof(struct gunzip) + gunzip_engine()->octets;
+}
+
 struct gunzip *gunzip_new(const struct limits *limits, uint64_t *tally)
+{
+	return gunzip_new_by(gunzip_engine(), limits, tally);
+}
+
+struct gunzip *gunzip_new_by(const struct inflater_class *engine, const struct limits *limits,
+			     uint64_t *tally)
 {
 	struct gunzip *g = malloc(sizeof(*g));
 	if (g == NULL)
@@ -34,11 +56,9 @@ struct gunzip *gunzip_new(const struct limits *limits, uint64_t *tally)
 	memset(g, 0, offsetof(struct gunzip, window));
 	g->limits = limits;
 	g->tally = tally;
-	/* 15 + 16: the largest window, and a gzip header rather than a zlib one (zlib.h). */
-	if (inflateInit2(&g->z, 15 + 16) != Z_OK) {
-		free(g);
-		return NULL;
-	}
+	g->inflater = engine->new ();
+	if (g->inflater == NULL)
+		gunzip_free(&g);
 	return g;
 }
 
@@ -46,7 +66,8 @@ void gunzip_free(struct gunzip **g)
 {
 	if (*g == NULL)
 		return;
-	inflateEnd(&(*g)->z);
+	if ((*g)->inflater != NULL)
+		(*g)->inflater->class->free((*g)->inflater);
 	free(*g);
 	*g = NULL;
 }
@@ -60,41 +81,40 @@ static bool within_limits(const struct gunzip *g, struct fault *fault)
 {
 	if (g->tally != NULL && *g->tally > g->limits->inflated)
 		return fault_set(fault, FAULT_INFLATED, 0, g->in);
-	bool due = g->out > WINDOW && (g->out % WINDOW == 0 || g->ended);
-	if (due && g->out / g->limits->ratio > g->in)
+	uint64_t most = g->ended ? g->limits->ratio : BRAKE * g->limits->ratio;
+	if (g->out > WINDOW && g->out / most > g->in)
 		return fault_set(fault, FAULT_RATIO, 0, g->in);
 	return true;
+}
+
+static struct slice run(struct gunzip *g, struct slice *in)
+{
+	size_t offered = in->len;
+	size_t room = WINDOW;
+	enum inflated said = g->inflater->class->run(g->inflater, in, g->window, &room);
+	g->in += offered - in->len;
+	g->out += room;
+	if (g->tally != NULL)
+		*g->tally += room;
+	g->ended = said == INFLATED_ENDED;
+	g->damaged = said == INFLATED_BAD;
+	return slice_of(g->window, room);
 }
 
 enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out, struct fault *fault)
 {
 	*out = SLICE_NONE;
-	if (g->damaged) {
-		fault_set(fault, FAULT_GZIP, 0, g->in);
-		return STEP_BAD;
-	}
-	if (g->ended && in->len > 0) {
-		inflateReset(&g->z);
+	if (g->ended) {
+		if (in->len == 0)
+			return STEP_MORE;
+		g->inflater->class->again(g->inflater);
 		g->ended = false;
 	}
-	uInt offered = in->len < UINT_MAX ? (uInt)in->len : UINT_MAX;
-	uInt room = (uInt)(WINDOW - g->out % WINDOW);
-	g->z.next_in = (Bytef *)(uintptr_t)in->data;
-	g->z.avail_in = offered;
-	g->z.next_out = (Bytef *)g->window;
-	g->z.avail_out = room;
-	int status = g->ended ? Z_BUF_ERROR : inflate(&g->z, Z_NO_FLUSH);
-	slice_skip(in, offered - g->z.avail_in);
-	g->in += offered - g->z.avail_in;
-	*out = slice_of(g->window, room - g->z.avail_out);
-	g->out += out->len;
-	if (g->tally != NULL)
-		*g->tally += out->len;
-	g->ended = g->ended || status == Z_STREAM_END;
-	g->damaged = status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR;
+	if (!g->damaged)
+		*out = run(g, in);
 	if (!within_limits(g, fault))
 		return STEP_BAD;
-	if (out->len > 0 || status == Z_STREAM_END)
+	if (out->len > 0 || g->ended)
 		return STEP_OK;
 	if (g->damaged) {
 		fault_set(fault, FAULT_GZIP, 0, g->in);

@@ -131,7 +131,7 @@ bool payload_idle(const struct payload *p)
 size_t payload_held(const struct payload *p)
 {
 	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
-	size_t gunzip = p->gunzip == NULL ? 0 : GUNZIP_COST;
+	size_t gunzip = p->gunzip == NULL ? 0 : gunzip_cost();
 	return p->text.cap + p->waiting.size + gunzip + inner;
 }
 

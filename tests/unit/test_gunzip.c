@@ -153,10 +153,14 @@ static void test_flipped(void **state)
 			struct result s = inflate_by(buf_slice(&gz), 1, &standard, NULL);
 			assert_int_equal(r.step, s.step);
 			assert_int_equal(r.ended, s.ended);
-			assert_true(slice_equal(buf_slice(&r.out), buf_slice(&s.out)));
+			/* How much came out before the damage was found depends on the cut. */
+			size_t both = r.out.len < s.out.len ? r.out.len : s.out.len;
+			assert_true(both == 0 || memcmp(r.out.data, s.out.data, both) == 0);
 			if (r.step == STEP_BAD)
 				assert_int_equal(r.code, FAULT_GZIP);
-			else if (r.ended)
+			else
+				assert_int_equal(r.out.len, s.out.len);
+			if (r.step != STEP_BAD && r.ended)
 				assert_true(slice_equal(buf_slice(&r.out), buf_slice(&text)));
 			bad += r.step == STEP_BAD;
 			buf_deinit(&r.out);

@@ -501,6 +501,11 @@ static void test_gzip_cut(void **state)
 	buf_deinit(&gz);
 }
 
+static bool holds(const struct buf *b, const char *text)
+{
+	return memmem(b->data, b->len, text, strlen(text)) != NULL;
+}
+
 /* A damaged member's document is never converted, even when all of it came out. */
 static void test_gzip_flipped(void **state)
 {
@@ -521,8 +526,9 @@ static void test_gzip_flipped(void **state)
 			read_by(buf_slice(&gz), sizes[i], &out);
 			bool good = slice_equal(buf_slice(&out), SLICE_LITERAL(DATA_V2));
 			/* Undamaged in spite of it: the header's time, flags and system, and the
-			 * bits that fill up the last octet of the deflate stream. */
-			if (!good && out.data[0] != '#')
+			 * bits that fill up the last octet of the deflate stream. What no longer
+			 * begins as JSON may be lines, until the damage is found. */
+			if (!good && (!holds(&out, "# ") || holds(&out, "[\"vpc-flow-logs")))
 				fail_msg("octet %zu flipped: %.*s", at, (int)out.len, out.data);
 			whole += good;
 		}
