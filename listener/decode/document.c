@@ -12,7 +12,14 @@ enum { JOINED_MOST = 64 * 1024 }; /* octets that are copied to be joined */
 
 static size_t cost(const struct document *d)
 {
-	return d->len + DOCUMENT_COST;
+	return d->len + d->plain.found.cap + DOCUMENT_COST;
+}
+
+void document_deinit(struct document *d)
+{
+	if (!d->borrowed)
+		free(d->text);
+	plain_deinit(&d->plain);
 }
 
 void documents_init(struct documents *d)
@@ -37,12 +44,6 @@ bool documents_add(struct documents *d, const struct document *document)
 	d->last = &copy->next;
 	d->size += cost(copy);
 	return true;
-}
-
-void document_drop(const struct document *d)
-{
-	if (!d->borrowed)
-		free(d->text);
 }
 
 /* In a whole payload messages follow one another where they lie, if nothing else is in between. */
@@ -106,6 +107,6 @@ void documents_drop_first(struct documents *d)
 	d->size -= cost(first);
 	if (d->first == NULL)
 		d->last = &d->first;
-	document_drop(first);
+	document_deinit(first);
 	free(first);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
+#include "decode/plain.h"
 
 enum document_kind {
 	DOCUMENT_CLOUDWATCH, /* a message with logEvents */
@@ -29,7 +30,11 @@ struct document {
 	struct slice owner;  /* CLOUDWATCH: account */
 	struct slice group;  /* CLOUDWATCH: log group */
 	struct slice events; /* CLOUDWATCH: the array logEvents */
+	struct plain plain;  /* owned; what was found of events while the text was scanned */
 };
+
+/* Frees what a document that is in no queue owns. */
+void document_deinit(struct document *d);
 
 /* A queue of documents, first in first out. Owns them. */
 struct documents {
@@ -41,12 +46,10 @@ struct documents {
 void documents_init(struct documents *d);
 void documents_free(struct documents *d);
 /*
- * Appends a document, whose text (malloc, unless borrowed) becomes the queue's. False without
- * memory; the text then stays the caller's.
+ * Appends a document, which becomes the queue's with all it owns. False without memory; it then
+ * stays the caller's.
  */
 bool documents_add(struct documents *d, const struct document *document);
-/* Frees the text of a document that is in no queue. */
-void document_drop(const struct document *d);
 /*
  * Moves all of from to the end of d. A single {"message": ...} goes into the document before it
  * where that is the same: a million of them must not cost a million documents.

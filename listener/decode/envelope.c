@@ -32,10 +32,14 @@ static void take(struct slice *to, struct slice value)
 }
 
 /* One walk over what may be megabytes, for all the names that decide. */
-static void find_members(struct slice object, struct members *m)
+static void find_members(const struct document *d, struct members *m)
 {
 	*m = (struct members){ .type = SLICE_NONE };
-	struct json_walk w = json_walk(object);
+	struct json_walk w = json_walk(slice_of(d->text, d->len));
+	if (d->plain.end != 0) {
+		w.known = d->text + d->plain.array;
+		w.known_end = d->text + d->plain.end;
+	}
 	struct slice key;
 	struct slice value;
 	while (json_member(&w, &key, &value)) {
@@ -87,7 +91,7 @@ bool envelope_open(struct envelope *e, struct document *document, struct fault *
 {
 	*e = (struct envelope){ .kind = ENVELOPE_DOCUMENT };
 	struct members m;
-	find_members(slice_of(document->text, document->len), &m);
+	find_members(document, &m);
 	if (open_document(&m, document))
 		return true;
 	if (m.awslogs.data != NULL) {

@@ -26,7 +26,12 @@ enum flag {
 	FLAGS_RESERVED = 0xe0,
 };
 
-enum { DEFLATE = 8, FIXED_OCTETS = 10, TRAILER_OCTETS = 8 };
+enum {
+	DEFLATE = 8,
+	FIXED_OCTETS = 10,
+	TRAILER_OCTETS = 8,
+	DOUBTFUL = 2 * ISAL_DEF_MAX_MATCH, /* octets before damage: a match, and some to be sure */
+};
 
 struct isal {
 	struct inflater inflater;
@@ -53,6 +58,9 @@ static void isal_again(struct inflater *i)
 	s->crc = 0;
 	s->field = 0;
 	isal_inflate_init(&s->body);
+	/* Damaged codes may point to places that no code filled: nothing of others lies there. */
+	memset(&s->body.lit_huff_code, 0, sizeof(s->body.lit_huff_code));
+	memset(&s->body.dist_huff_code, 0, sizeof(s->body.dist_huff_code));
 	/* The checksum of the output is kept, and what frames it is left to us. */
 	s->body.crc_flag = ISAL_GZIP_NO_HDR;
 }
@@ -191,9 +199,14 @@ static bool run_body(struct isal *s, struct slice *in, char *to, size_t *room)
 	s->body.avail_out = most;
 	int status = isal_inflate(&s->body);
 	*room = most - s->body.avail_out;
-	/* At damage it may have counted octets beyond the input: what is left means nothing then. */
-	if (status != ISAL_DECOMP_OK)
+	/*
+	 * At damage it may count octets beyond the input as used, and a match that it refused as put
+	 * out, though nothing was put there.
+	 */
+	if (status != ISAL_DECOMP_OK) {
+		*room -= *room < DOUBTFUL ? *room : DOUBTFUL;
 		return false;
+	}
 	slice_skip(in, offered - s->body.avail_in);
 	return s->body.block_state != ISAL_BLOCK_FINISH || begin_trailer(s);
 }

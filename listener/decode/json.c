@@ -13,6 +13,9 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
+#include "base/sixteen.h"
+#include "decode/plain.h"
+
 enum state {
 	VALUE,	       /* a value must come */
 	FIRST_ELEMENT, /* a value or ']' */
@@ -248,55 +251,70 @@ static bool is_plain(char c)
 	return c != '"' && c != '\\' && (unsigned char)c >= 0x20;
 }
 
-/*
- * Whether all eight octets are plain. In (x - n) & ~x an octet's top bit is set if it was below n;
- * borrows reach only octets above one that is itself found, so the answer for all is exact.
- */
-static bool all_plain(uint64_t x)
-{
-	const uint64_t ones = 0x0101010101010101u;
-	uint64_t quote = x ^ ones * '"';
-	uint64_t backslash = x ^ ones * '\\';
-	uint64_t found = ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) |
-			 ((backslash - ones) & ~backslash);
-	return (found & ones * 0x80) == 0;
-}
-
 /* How many octets from the front are plain characters of a string. */
-static size_t plain_run(struct slice data)
+static size_t characters(struct slice data)
 {
 	size_t n = 0;
-	uint64_t eight;
-	while (data.len - n >= sizeof(eight)) {
-		memcpy(&eight, data.data + n, sizeof(eight));
-		if (!all_plain(eight))
-			break;
-		n += sizeof(eight);
+	for (; data.len - n >= SIXTEEN; n += SIXTEEN) {
+		unsigned found = sixteen_not_plain(data.data + n);
+		if (found != 0)
+			return n + (unsigned)__builtin_ctz(found);
 	}
 	while (n < data.len && is_plain(data.data[n]))
 		n++;
 	return n;
 }
 
+/* Whether an element of a level 2 array may begin or end here. */
+static bool between_events(const struct json_scan *s)
+{
+	return s->depth == 2 && !in_object(s) && (s->state == AFTER || s->state == FIRST_ELEMENT);
+}
+
+/* How many octets from i on are gone over at once, in the state that the scanner is in. */
+static size_t leap(struct json_scan *s, struct slice data, size_t i)
+{
+	struct slice rest = slice_of(data.data + i, data.len - i);
+	if (s->state == STRING)
+		return characters(rest);
+	if (s->plain == NULL || !between_events(s))
+		return 0;
+	size_t octets = plain_run(s->plain, rest, i, s->state == FIRST_ELEMENT);
+	if (octets > 0)
+		s->state = AFTER;
+	return octets;
+}
+
+/* The brackets around log events, which tell the array that they are in. */
+static void tell_plain(struct json_scan *s, char c, size_t i)
+{
+	if (c == '[' && s->depth == 2 && s->state == FIRST_ELEMENT)
+		plain_open(s->plain, i);
+	else if (c == ']' && s->depth == 1 && s->state == AFTER)
+		plain_close(s->plain, i);
+}
+
 enum step json_scan(struct json_scan *s, struct slice data, size_t *used, struct fault *fault)
 {
 	for (size_t i = 0; i < data.len; i++) {
-		if (s->state == STRING) {
-			i += plain_run(slice_of(data.data + i, data.len - i));
-			if (i == data.len)
-				break;
-		}
+		i += leap(s, data, i);
+		if (i == data.len)
+			break;
 		enum fault_code code = scan_octet(s, data.data[i]);
 		if (code != FAULT_COUNT) {
 			fault_set(fault, code, 0, i);
 			return STEP_BAD;
 		}
+		if (s->plain != NULL)
+			tell_plain(s, data.data[i], i);
 		if (s->depth == 0 && s->state == AFTER) {
 			*used = i + 1;
 			return STEP_OK;
 		}
 	}
 	*used = data.len;
+	if (s->plain != NULL)
+		s->plain->seen += data.len;
 	return STEP_MORE;
 }
 
@@ -368,7 +386,7 @@ static const char *skip_value(const char *p, const char *end)
 
 struct json_walk json_walk(struct slice value)
 {
-	return (struct json_walk){ value.data + 1, value.data + value.len - 1 };
+	return (struct json_walk){ .at = value.data + 1, .end = value.data + value.len - 1 };
 }
 
 bool json_element(struct json_walk *w, struct slice *value)
@@ -379,7 +397,7 @@ bool json_element(struct json_walk *w, struct slice *value)
 	if (w->at >= w->end)
 		return false;
 	const char *first = w->at;
-	w->at = skip_value(first, w->end);
+	w->at = first == w->known ? w->known_end : skip_value(first, w->end);
 	*value = slice_of(first, (size_t)(w->at - first));
 	return true;
 }

@@ -17,14 +17,17 @@
 
 enum { JSON_DEPTH_LIMIT = 64 };
 
+struct plain;
+
 struct json_scan {
 	uint8_t state;
 	uint8_t literal;  /* which of true, false, null */
 	uint8_t progress; /* octets of the literal, or digits of \u */
 	unsigned depth;	  /* open objects and arrays */
 	unsigned max_depth;
-	uint64_t objects; /* a bit a level: object or array */
-	bool key;	  /* the string is a member's name */
+	uint64_t objects;    /* a bit a level: object or array */
+	bool key;	     /* the string is a member's name */
+	struct plain *plain; /* takes over where it can (decode/plain.h); NULL: nowhere */
 };
 
 /* Ready for one value, at most max_depth <= JSON_DEPTH_LIMIT levels deep. */
@@ -47,10 +50,15 @@ static inline bool json_is_space(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* A place in an object or array; valid as long as its text. */
+/*
+ * A place in an object or array; valid as long as its text. A value that begins at `known` ends at
+ * `known_end`: it may be long, and was gone over before.
+ */
 struct json_walk {
 	const char *at;
 	const char *end;
+	const char *known;
+	const char *known_end;
 };
 
 /* Walks the object or array that value is, from bracket to bracket, of text found good. */

@@ -23,14 +23,33 @@ void logevents_deinit(struct logevents *e)
 	buf_deinit(&e->scratch);
 }
 
+static void open_cloudwatch(struct logevents *e)
+{
+	const struct document *d = e->document;
+	size_t array = (size_t)(d->events.data - d->text);
+	e->walk = json_walk(d->events);
+	e->plain = plain_events(&d->plain);
+	e->plain_end = e->plain;
+	if (plain_knows(&d->plain, array))
+		e->plain_end += plain_count(&d->plain);
+}
+
+static void open_messages(struct logevents *e)
+{
+	const struct document *d = e->document;
+	e->walk = (struct json_walk){ .at = d->text, .end = d->text + d->len };
+	e->plain = NULL;
+	e->plain_end = NULL;
+}
+
 void logevents_open(struct logevents *e, const struct document *document)
 {
 	e->document = document;
 	e->at = 0;
 	if (document->kind == DOCUMENT_CLOUDWATCH)
-		e->walk = json_walk(document->events);
+		open_cloudwatch(e);
 	if (document->kind == DOCUMENT_MESSAGES)
-		e->walk = (struct json_walk){ document->text, document->text + document->len };
+		open_messages(e);
 }
 
 static struct slice trim_left(struct slice s)
@@ -46,6 +65,14 @@ static struct slice trim(struct slice s)
 	while (s.len > 0 && json_is_space(s.data[s.len - 1]))
 		s.len--;
 	return s;
+}
+
+static void from_text(struct event *event)
+{
+	event->text = trim(event->text);
+	event->json = event->text.len > 0 && event->text.data[0] == '{';
+	event->broken = event->text.len > LINE_LIMIT;
+	event->why = FAULT_LINE_LENGTH;
 }
 
 /* A message as written: a line in a string, JSON in a string, or an object. */
@@ -64,10 +91,7 @@ static void from_message(struct logevents *e, struct slice message, struct event
 		event->why = fault.code;
 		return;
 	}
-	event->text = trim(event->text);
-	event->json = event->text.len > 0 && event->text.data[0] == '{';
-	event->broken = event->text.len > LINE_LIMIT;
-	event->why = FAULT_LINE_LENGTH;
+	from_text(event);
 }
 
 /* The member "message" of one log event, empty when it has none. */
@@ -84,9 +108,33 @@ static struct slice message_of(struct slice log_event)
 	return SLICE_NONE;
 }
 
+/* The next event if it is a plain one: no octet is looked at twice. */
+static bool next_plain(struct logevents *e, struct event *event)
+{
+	const struct document *d = e->document;
+	/* Those behind spaces were read as any other. */
+	while (e->plain < e->plain_end && d->text + e->plain->at < e->walk.at)
+		e->plain++;
+	if (e->plain == e->plain_end)
+		return false;
+	const struct plain_event *p = e->plain;
+	const char *at = e->walk.at + (*e->walk.at == ',');
+	const char *message = d->text + p->at;
+	if (at != message - p->before)
+		return false;
+	*event = (struct event){ .text = slice_of(message, p->len) };
+	e->walk.at = message + p->len + 2; /* quote and brace */
+	event->beyond = (size_t)(d->text + d->len - (message + p->len));
+	from_text(event);
+	e->plain++;
+	return true;
+}
+
 static bool next_log_event(struct logevents *e, struct event *event)
 {
 	struct slice log_event;
+	if (next_plain(e, event))
+		return true;
 	if (!json_element(&e->walk, &log_event))
 		return false;
 	from_message(e, message_of(log_event), event);

@@ -12,9 +12,10 @@
 /* One flow log record as it came. */
 struct event {
 	struct slice text;
-	bool json;   /* a log transformer's object rather than a line */
-	bool line;   /* from plain lines: may be a header line */
-	bool broken; /* an event without a message, or a line that is too long, or no memory */
+	size_t beyond; /* octets that may be read behind the text */
+	bool json;     /* a log transformer's object rather than a line */
+	bool line;     /* from plain lines: may be a header line */
+	bool broken;   /* an event without a message, or a line that is too long, or no memory */
 	enum fault_code why;
 };
 
@@ -22,7 +23,10 @@ struct event {
 struct logevents {
 	const struct document *document;
 	struct json_walk walk; /* CLOUDWATCH, MESSAGES: the events to come */
-	size_t at;	       /* LINES: octets read */
+	/* CLOUDWATCH: those of them that were found plain */
+	const struct plain_event *plain;
+	const struct plain_event *plain_end;
+	size_t at; /* LINES: octets read */
 	struct buf scratch;
 };
 

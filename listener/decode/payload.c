@@ -51,6 +51,7 @@ struct payload {
 	bool stays;	       /* the octets given stay where they are, and all of them are there */
 	struct json_scan scan; /* JSON */
 	size_t scanned;	       /* JSON that stays: octets of the document looked at and not taken */
+	struct plain plain;    /* JSON: its plain events so far */
 	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
 	bool first_lines;      /* LINES: none were given out since the run began */
 	struct documents waiting;
@@ -69,6 +70,7 @@ static struct payload *layer_new(const struct payload *outer, uint64_t *tally, b
 		.tally = tally,
 	};
 	buf_init(&p->text, p->limits->inflated);
+	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
 }
@@ -84,6 +86,7 @@ struct payload *payload_new(enum payload_source source, const struct limits *lim
 		p->tally = &p->own_tally;
 	/* Whole lines have room even where payloads have less. */
 	buf_init(&p->text, limits->payload > LINE_LIMIT ? limits->payload : LINE_LIMIT + 1);
+	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
 }
@@ -113,6 +116,7 @@ void payload_free(struct payload **p)
 		return;
 	close_gzip(*p);
 	buf_deinit(&(*p)->text);
+	plain_deinit(&(*p)->plain);
 	documents_free(&(*p)->waiting);
 	free(*p);
 	*p = NULL;
@@ -132,7 +136,7 @@ size_t payload_held(const struct payload *p)
 {
 	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
 	size_t gunzip = p->gunzip == NULL ? 0 : gunzip_cost();
-	return p->text.cap + p->waiting.size + gunzip + inner;
+	return p->text.cap + p->plain.found.cap + p->waiting.size + gunzip + inner;
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
@@ -157,6 +161,7 @@ static enum step open_gzip(struct payload *p, struct fault *fault)
 static void open_json(struct payload *p)
 {
 	json_scan_init(&p->scan, (unsigned)p->limits->depth);
+	p->scan.plain = &p->plain;
 	p->state = JSON;
 }
 
@@ -201,11 +206,11 @@ static enum step within_cap(const struct payload *p, const struct documents *d, 
 	return d->size > p->limits->inflated ? bad(fault, FAULT_INFLATED, d->size) : STEP_OK;
 }
 
-static enum step give(struct payload *p, struct documents *to, const struct document *d,
+static enum step give(struct payload *p, struct documents *to, struct document *d,
 		      struct fault *fault)
 {
 	if (!documents_add(to, d)) {
-		document_drop(d);
+		document_deinit(d);
 		return bad(fault, FAULT_MEMORY, 0);
 	}
 	p->stats->documents++;
@@ -446,9 +451,12 @@ static enum step open_document(struct payload *p, struct document *d, struct doc
 {
 	struct envelope e;
 	if (!envelope_open(&e, d, fault)) {
-		document_drop(d);
+		document_deinit(d);
 		return STEP_BAD;
 	}
+	/* Of use in log events only; and messages are joined without. */
+	if (d->kind != DOCUMENT_CLOUDWATCH)
+		plain_deinit(&d->plain);
 	if (e.kind == ENVELOPE_DOCUMENT)
 		return give(p, to, d, fault);
 	struct documents found;
@@ -457,7 +465,7 @@ static enum step open_document(struct payload *p, struct document *d, struct doc
 	if (step == STEP_OK)
 		documents_move(to, &found);
 	documents_free(&found);
-	document_drop(d);
+	document_deinit(d);
 	return step;
 }
 
@@ -481,9 +489,10 @@ static enum step end_json(struct payload *p, struct document *d, struct document
 
 static enum step end_gathered(struct payload *p, struct documents *out, struct fault *fault)
 {
-	struct document d = { .text = p->text.data, .len = p->text.len };
+	struct document d = { .text = p->text.data, .len = p->text.len, .plain = p->plain };
 	p->text.data = NULL;
 	buf_deinit(&p->text);
+	plain_init(&p->plain);
 	return end_json(p, &d, out, fault);
 }
 
@@ -512,7 +521,9 @@ static enum step next_json_in_place(struct payload *p, struct slice *in, struct 
 		.text = (char *)(uintptr_t)in->data,
 		.borrowed = true,
 		.len = p->scanned,
+		.plain = p->plain,
 	};
+	plain_init(&p->plain);
 	slice_skip(in, p->scanned);
 	p->scanned = 0;
 	return end_json(p, &d, out, fault);

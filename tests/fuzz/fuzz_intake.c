@@ -94,6 +94,9 @@ static void check_stream(struct slice in, unsigned seed, const struct limits *li
 	CHECK(fuzz_same_verdict(whole.verdict, cut.verdict));
 	if (whole.verdict == FAULT_RATIO || cut.verdict == FAULT_RATIO)
 		return;
+	/* How near to the damage of gzip lines come out depends on the cut. */
+	if (whole.verdict == FAULT_GZIP)
+		return;
 	CHECK(whole.stats.flows == cut.stats.flows && whole.stats.nodata == cut.stats.nodata);
 	CHECK(whole.stats.skipdata == cut.stats.skipdata);
 	CHECK(memcmp(whole.stats.fault, cut.stats.fault, sizeof(cut.stats.fault)) == 0);

@@ -3,7 +3,8 @@
  * Fed: an octet to cut by, then one JSON document.
  * Held: the scanner's verdict does not depend on the cut; it is cJSON's, but for what
  * cjson_differs.h lists, text after the document, depth, and documents that are no object; the
- * envelope is what its members say, and messages and wrapped data are those that cJSON finds.
+ * envelope is what its members say, and messages and wrapped data are those that cJSON finds; events
+ * that were found plain while scanning are those that are found without.
  */
 #include <cjson/cJSON.h>
 
@@ -196,6 +197,69 @@ static void check_envelope(struct slice in, const cJSON *root)
 	}
 }
 
+/* ---- plain events ---------------------------------------------------------------------------- */
+
+/* As payload.c scans: pieces at the places where they stand in the document. */
+static void scan_plain(struct slice in, uint32_t seed, struct plain *plain)
+{
+	struct cuts cuts = { seed };
+	struct json_scan s;
+	struct fault fault;
+	size_t done = 0;
+	size_t used;
+	enum step step = STEP_MORE;
+	json_scan_init(&s, JSON_DEPTH_LIMIT);
+	s.plain = plain;
+	while (step == STEP_MORE && done < in.len) {
+		size_t n = cuts_next(&cuts, in.len - done);
+		char *piece = fuzz_copy(slice_of(in.data + done, n));
+		step = json_scan(&s, slice_of(piece, n), &used, &fault);
+		free(piece);
+		done += n;
+	}
+	CHECK(step == STEP_OK);
+}
+
+static void check_same_events(const struct document *a, const struct document *b)
+{
+	struct logevents events[2];
+	struct event event[2];
+	bool more;
+	logevents_init(&events[0]);
+	logevents_init(&events[1]);
+	logevents_open(&events[0], a);
+	logevents_open(&events[1], b);
+	do {
+		more = logevents_next(&events[0], &event[0]);
+		CHECK(more == logevents_next(&events[1], &event[1]));
+		if (!more)
+			break;
+		CHECK(slice_equal(event[0].text, event[1].text));
+		CHECK(event[0].json == event[1].json && event[0].broken == event[1].broken);
+		CHECK(!event[0].broken || event[0].why == event[1].why);
+	} while (more);
+	logevents_deinit(&events[0]);
+	logevents_deinit(&events[1]);
+}
+
+static void check_plain(struct slice in, unsigned seed)
+{
+	struct document without = { .text = (char *)(uintptr_t)in.data, .len = in.len };
+	struct document with = without;
+	struct envelope e[2];
+	struct fault fault;
+	plain_init(&with.plain);
+	scan_plain(in, seed, &with.plain);
+	bool opened = envelope_open(&e[0], &with, &fault);
+	CHECK(opened == envelope_open(&e[1], &without, &fault));
+	CHECK(!opened || e[0].kind == e[1].kind);
+	CHECK(with.kind == without.kind && slice_equal(with.events, without.events));
+	CHECK(slice_equal(with.owner, without.owner) && slice_equal(with.group, without.group));
+	if (opened && e[0].kind == ENVELOPE_DOCUMENT && with.kind == DOCUMENT_CLOUDWATCH)
+		check_same_events(&with, &without);
+	plain_deinit(&with.plain);
+}
+
 static struct slice trimmed(struct slice s)
 {
 	while (s.len > 0 && json_is_space(s.data[0]))
@@ -215,6 +279,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *end = in.data;
 	check_cuts(in, seed, &fault);
 	bool ours = json_is_object(in, JSON_DEPTH_LIMIT);
+	if (ours)
+		check_plain(in, seed);
 	cJSON *root = cJSON_ParseWithLengthOpts(in.data, in.len, &end, 0);
 	if (ours != (root != NULL))
 		CHECK(is_excused(in, ours, root, end, &fault));

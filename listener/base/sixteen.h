@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_BASE_SIXTEEN_H
+#define VPCFLOWD_BASE_SIXTEEN_H
+
+#include <endian.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/*
+ * Questions about sixteen octets at once. The answer has a bit for each octet, that of the first
+ * lowest:
+ *
+ *   octets    2 _ 1 2 3 4 5 6 7 8 9 0 1 0 _ e
+ *   space?    0 1 0 0 0 0 0 0 0 0 0 0 0 0 1 0      0x4002
+ *
+ * By SSE2, which every amd64 has, so nothing is chosen at run time; elsewhere by two words of plain C.
+ * Those are there everywhere, as name_words, and the unit tests hold one to the other.
+ */
+enum { SIXTEEN = 16 };
+
+#define WORD_ONES 0x0101010101010101u
+#define WORD_TOPS 0x8080808080808080u
+
+/* Of eight octets, the top bit of those that are at least n, 1 to 128. Nothing is carried over. */
+static inline uint64_t word_at_least(uint64_t w, unsigned n)
+{
+	return (((w & ~WORD_TOPS) + WORD_ONES * (0x80 - n)) | w) & WORD_TOPS;
+}
+
+static inline uint64_t word_below(uint64_t w, unsigned n)
+{
+	return ~word_at_least(w, n) & WORD_TOPS;
+}
+
+static inline uint64_t word_is(uint64_t w, char c)
+{
+	return word_below(w ^ WORD_ONES * (unsigned char)c, 1);
+}
+
+/* Top bits to eight bits. */
+static inline unsigned word_gather(uint64_t tops)
+{
+	return (unsigned)((tops >> 7) * 0x0102040810204080u >> 56);
+}
+
+/* The next eight octets, the first one lowest. */
+static inline uint64_t word_load(const char *p)
+{
+	uint64_t w;
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
+}
+
+#ifdef __SSE2__
+#define SIXTEEN_ANSWER(name, vector)                                                               \
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);                             \
+	return (unsigned)_mm_movemask_epi8(vector)
+#define SIXTEEN_ALL(c) _mm_set1_epi8(c)
+#else
+#define SIXTEEN_ANSWER(name, vector) return name##_words(p)
+#endif
+
+/* A question: of a word w, and of a vector v. There must be sixteen octets at p. */
+#define SIXTEEN_QUESTION(name, word, vector)                                                       \
+	static inline uint64_t name##_word(uint64_t w)                                             \
+	{                                                                                          \
+		return word;                                                                       \
+	}                                                                                          \
+	static inline unsigned name##_words(const char *p)                                         \
+	{                                                                                          \
+		return word_gather(name##_word(word_load(p))) |                                    \
+		       word_gather(name##_word(word_load(p + 8))) << 8;                            \
+	}                                                                                          \
+	static inline unsigned name(const char *p)                                                 \
+	{                                                                                          \
+		SIXTEEN_ANSWER(name, vector);                                                      \
+	}
+
+SIXTEEN_QUESTION(sixteen_space, word_is(w, ' '), _mm_cmpeq_epi8(v, SIXTEEN_ALL(' ')))
+SIXTEEN_QUESTION(sixteen_dot, word_is(w, '.'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('.')))
+/* Not a plain character of a JSON string: a quote, a backslash, a control character. */
+SIXTEEN_QUESTION(sixteen_not_plain, word_is(w, '"') | word_is(w, '\\') | word_below(w, ' '),
+		 _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, SIXTEEN_ALL('"')),
+					   _mm_cmpeq_epi8(v, SIXTEEN_ALL('\\'))),
+			      _mm_cmpeq_epi8(_mm_min_epu8(v, SIXTEEN_ALL(0x1f)), v)))
+/* Outside of printable ASCII. As signed numbers, octets above 0x7f are below the space. */
+SIXTEEN_QUESTION(sixteen_not_text, word_below(w, ' ') | word_at_least(w, 0x7f),
+		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL(' ')),
+			      _mm_cmpeq_epi8(v, SIXTEEN_ALL(0x7f))))
+SIXTEEN_QUESTION(sixteen_not_digit, word_below(w, '0') | word_at_least(w, '9' + 1),
+		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
+			      _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))))
+
+#endif

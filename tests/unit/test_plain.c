@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Proves of the fast way through a CloudWatch message that it is taken by what AWS writes, and by
+ * nothing that is written in another way, and that both give the same events; and that questions about
+ * sixteen octets are answered alike by vectors and by plain C.
+ */
+#include "support.h"
+
+#include "base/sixteen.h"
+#include "decode/envelope.h"
+#include "decode/logevents.h"
+
+#define HEAD                                                                                       \
+	"{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"1\",\"subscriptionFilters\":[\"x\"],"       \
+	"\"logEvents\":["
+#define EVENT(id, time, message)                                                                   \
+	"{\"id\":\"" id "\",\"timestamp\":" time ",\"message\":\"" message "\"}"
+#define LINE  "2 123456789010 eni-1235b8ca123456789"
+#define PLAIN EVENT("31953106606966983378809025079804211143289615424298221568", "1432917027", LINE)
+
+/* What is behind the last event is needed for it to be looked at in sixteens. */
+static const struct {
+	const char *text;
+	size_t plain;
+	const char *events;
+} rows[] = {
+	{ HEAD "]}", 0, "" },
+	{ HEAD PLAIN "],\"behind\":[1,2,3]}", 1, LINE "\n" },
+	{ HEAD PLAIN "," PLAIN "," PLAIN "],\"behind\":[]}", 3, LINE "\n" LINE "\n" LINE "\n" },
+	{ HEAD PLAIN "," EVENT("1", "2", "a\\\"b") "," PLAIN "]  ,  \"x\" : 0}", 2,
+	  LINE "\na\"b\n" LINE "\n" },
+	{ HEAD PLAIN ", " PLAIN " ," PLAIN "," PLAIN "],\"behind\":[]}", 3,
+	  LINE "\n" LINE "\n" LINE "\n" LINE "\n" },
+	{ HEAD "{\"message\":\"m\"},1,[" PLAIN "]," PLAIN "],\"behind\":[]}", 1,
+	  "m\n!event\n!event\n" LINE "\n" },
+	{ HEAD EVENT("", "0", "") "," EVENT("", "01", "x") "]}", 0, NULL },
+	{ HEAD EVENT("", "-1", "x") "," EVENT("", "1.5", " y ") "],\"behind\":[1,2,3,4]}", 0,
+	  "x\ny\n" },
+	{ HEAD EVENT("\\u0031", "1", "x") "," EVENT("1", "1", "\xc3\xa4") "],\"behind\":[1,2]}", 1,
+	  "x\n\xc3\xa4\n" },
+	/* Another array of level 2 before, and one behind. */
+	{ "{\"messageType\":\"DATA_MESSAGE\",\"a\":[" PLAIN "],\"logEvents\":[" PLAIN "]}", 1,
+	  LINE "\n" },
+	{ HEAD PLAIN "],\"logEvents\":[" PLAIN "," PLAIN "],\"b\":[" PLAIN "]}", 1, LINE "\n" },
+};
+
+static void tell(struct document *d, struct buf *out)
+{
+	struct logevents events;
+	struct event event;
+	struct envelope e;
+	struct fault fault;
+	assert_true(envelope_open(&e, d, &fault) && d->kind == DOCUMENT_CLOUDWATCH);
+	logevents_init(&events);
+	logevents_open(&events, d);
+	while (logevents_next(&events, &event)) {
+		if (event.broken) {
+			add_text(out, "!");
+			add_text(out, fault_name(event.why));
+		} else {
+			assert_true(buf_add(out, event.text.data, event.text.len));
+		}
+		add_text(out, "\n");
+	}
+	logevents_deinit(&events);
+}
+
+/* NULL: no valid document. */
+static void check(const char *text, size_t size, size_t plain, const char *events)
+{
+	struct document d = { .len = strlen(text) };
+	struct buf out;
+	struct json_scan s;
+	struct fault fault;
+	enum step step = STEP_MORE;
+	d.text = malloc(d.len);
+	assert_non_null(d.text);
+	memcpy(d.text, text, d.len);
+	buf_init(&out, 4096);
+	plain_init(&d.plain);
+	json_scan_init(&s, 32);
+	s.plain = &d.plain;
+	for (size_t done = 0, used; step == STEP_MORE; done += used) {
+		size_t n = size < d.len - done ? size : d.len - done;
+		step = json_scan(&s, slice_of(d.text + done, n), &used, &fault);
+	}
+	assert_int_equal(step, events == NULL ? STEP_BAD : STEP_OK);
+	if (events != NULL) {
+		tell(&d, &out);
+		assert_true(slice_equal(buf_slice(&out), slice_text(events)));
+		if (plain_count(&d.plain) != plain && size >= d.len)
+			fail_msg("%s: %zu plain", text, plain_count(&d.plain));
+	}
+	buf_deinit(&out);
+	document_deinit(&d);
+}
+
+static void test_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		for (size_t size = 1; size <= strlen(rows[i].text); size++)
+			check(rows[i].text, size, rows[i].plain, rows[i].events);
+}
+
+static void test_sixteen(void **state)
+{
+	(void)state;
+	struct dice dice = { 1 };
+	for (unsigned i = 0; i < 100000; i++) {
+		char octets[SIXTEEN];
+		for (unsigned k = 0; k < SIXTEEN; k++)
+			octets[k] = (char)dice_below(&dice, i % 2 == 0 ? 256 : 128);
+		assert_int_equal(sixteen_space(octets), sixteen_space_words(octets));
+		assert_int_equal(sixteen_dot(octets), sixteen_dot_words(octets));
+		assert_int_equal(sixteen_not_plain(octets), sixteen_not_plain_words(octets));
+		assert_int_equal(sixteen_not_text(octets), sixteen_not_text_words(octets));
+		assert_int_equal(sixteen_not_digit(octets), sixteen_not_digit_words(octets));
+		for (unsigned k = 0; k < SIXTEEN; k++) {
+			unsigned char c = (unsigned char)octets[k];
+			bool plain = c >= 0x20 && c != '"' && c != '\\';
+			assert_int_equal(sixteen_not_plain(octets) >> k & 1, !plain);
+			assert_int_equal(sixteen_not_text(octets) >> k & 1, c < 0x20 || c > 0x7e);
+			assert_int_equal(sixteen_not_digit(octets) >> k & 1, c < '0' || c > '9');
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_sixteen),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
