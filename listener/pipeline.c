@@ -62,6 +62,7 @@ void pipeline_init(struct pipeline *p, const struct limits *limits, const struct
 		.sources = sources,
 		.stats = stats,
 		.once = once,
+		.quick = quick_choose(),
 	};
 	buf_init(&p->scratch, LINE_LIMIT);
 }
@@ -349,6 +350,8 @@ static bool parse(struct intake *i, const struct event *event, struct fault *fau
 					    &p->scratch, fault);
 	if (i->format == NULL)
 		return fault_set(fault, FAULT_HEADER, 0, 0);
+	if (event->beyond >= QUICK_BEYOND && p->quick(&p->flow, i->format, event->text))
+		return true;
 	return flow_parse(&p->flow, i->format, event->text, fault);
 }
 

@@ -9,6 +9,7 @@
 #include "decode/logevents.h"
 #include "decode/payload.h"
 #include "deliver/output.h"
+#include "flow/quick.h"
 #include "flow/source.h"
 
 /*
@@ -23,6 +24,7 @@ struct pipeline {
 	struct output *output[OUTPUT_LIMIT];
 	unsigned outputs;
 	uint64_t now_ms; /* for once; set by the loop's owner */
+	quick_parser quick;
 	struct flow flow;
 	struct buf scratch;
 };

@@ -87,6 +87,10 @@ SIXTEEN_QUESTION(sixteen_not_plain, word_is(w, '"') | word_is(w, '\\') | word_be
 		 _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, SIXTEEN_ALL('"')),
 					   _mm_cmpeq_epi8(v, SIXTEEN_ALL('\\'))),
 			      _mm_cmpeq_epi8(_mm_min_epu8(v, SIXTEEN_ALL(0x1f)), v)))
+/* What makes CSV quote. */
+SIXTEEN_QUESTION(sixteen_csv_special, word_is(w, '"') | word_is(w, ','),
+		 _mm_or_si128(_mm_cmpeq_epi8(v, SIXTEEN_ALL('"')),
+			      _mm_cmpeq_epi8(v, SIXTEEN_ALL(','))))
 /* Outside of printable ASCII. As signed numbers, octets above 0x7f are below the space. */
 SIXTEEN_QUESTION(sixteen_not_text, word_below(w, ' ') | word_at_least(w, 0x7f),
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL(' ')),

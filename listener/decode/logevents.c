@@ -157,6 +157,7 @@ static bool next_line(struct logevents *e, struct event *event)
 			continue;
 		*event = (struct event){
 			.text = line,
+			.beyond = (size_t)(d->text + d->len - (line.data + line.len)),
 			.line = true,
 			.broken = too_long,
 			.why = FAULT_LINE_LENGTH,

@@ -15,12 +15,24 @@ static void csv_header(const struct encoder *e, struct buf *out)
 	buf_put_char(out, '\n');
 }
 
-static void put_text(struct slice text, struct buf *out)
+/* Whether a text has to be quoted. What a flow has is printable ASCII. */
+static inline bool is_special(struct slice text, bool roomy)
 {
-	if (memchr(text.data, ',', text.len) == NULL && memchr(text.data, '"', text.len) == NULL) {
-		buf_put(out, text);
-		return;
+	if (!roomy)
+		return memchr(text.data, ',', text.len) != NULL ||
+		       memchr(text.data, '"', text.len) != NULL;
+	for (size_t at = 0; at < text.len; at += SIXTEEN) {
+		unsigned found = sixteen_csv_special(text.data + at);
+		if (text.len - at < SIXTEEN)
+			found &= (1u << (text.len - at)) - 1;
+		if (found != 0)
+			return true;
 	}
+	return false;
+}
+
+static void put_quoted(struct slice text, struct buf *out)
+{
 	buf_put_char(out, '"');
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.data[i] == '"')
@@ -33,16 +45,17 @@ static void put_text(struct slice text, struct buf *out)
 static void csv_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
 	for (unsigned i = 0; i < e->columns.count; i++) {
-		enum field field = e->columns.column[i].field;
 		const struct value *v = encoder_value(&e->columns, i, flow);
 		if (i > 0)
 			buf_put_char(out, ',');
 		if (v == NULL)
 			continue;
-		if (field_is_number(field))
-			encoder_put_number(field_kind(field), v, out);
+		if (e->columns.kind[i] >= FIELD_U8)
+			encoder_put_number(e->columns.kind[i], v, flow->roomy, out);
+		else if (e->columns.kind[i] == FIELD_ADDRESS || !is_special(v->text, flow->roomy))
+			encoder_copy(v->text, flow->roomy, out);
 		else
-			put_text(v->text, out);
+			put_quoted(v->text, out);
 	}
 	buf_put_char(out, '\n');
 }

@@ -162,13 +162,3 @@ void encoder_put_name(const struct format *columns, unsigned column, struct buf 
 	for (size_t i = 0; i < name.len; i++)
 		buf_put_char(out, name.data[i] == '-' ? '_' : name.data[i]);
 }
-
-void encoder_put_number(enum field_kind kind, const struct value *v, struct buf *out)
-{
-	bool leading_zero = v->text.len > 1 && v->text.data[0] == '0';
-	uint64_t n = kind == FIELD_TIME ? time_seconds(v->number) : v->number;
-	if (leading_zero || n != v->number)
-		buf_put_number(out, n);
-	else
-		buf_put(out, v->text);
-}

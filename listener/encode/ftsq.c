@@ -6,19 +6,20 @@
  */
 #include "encode/encoder.h"
 
-static void put_number(const struct flow *flow, enum field field, struct buf *out)
+static inline void put_number(const struct flow *flow, enum field field, struct buf *out)
 {
 	const struct value *v = flow_value(flow, field);
+	bool time = field == FIELD_START || field == FIELD_END;
 	if (v == NULL)
 		buf_put_char(out, '0');
 	else
-		encoder_put_number(field_kind(field), v, out);
+		encoder_put_number(time ? FIELD_TIME : FIELD_U64, v, flow->roomy, out);
 	buf_put_char(out, ',');
 }
 
-static void put_address(const struct flow *flow, enum field field, struct buf *out)
+static inline void put_address(const struct flow *flow, enum field field, struct buf *out)
 {
-	buf_put(out, flow_value(flow, field)->text);
+	encoder_copy(flow_value(flow, field)->text, flow->roomy, out);
 	buf_put_char(out, ',');
 }
 

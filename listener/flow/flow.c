@@ -88,6 +88,7 @@ bool flow_parse(struct flow *flow, const struct format *format, struct slice lin
 		struct fault *fault)
 {
 	flow->format = format;
+	flow->roomy = false;
 	unsigned column = 0;
 	size_t at = 0;
 	for (;;) {
@@ -115,6 +116,7 @@ bool flow_parse(struct flow *flow, const struct format *format, struct slice lin
 void flow_begin(struct flow *flow, const struct format *format)
 {
 	flow->format = format;
+	flow->roomy = false;
 	for (unsigned i = 0; i < format->count; i++)
 		flow->value[i].text = SLICE_NONE;
 }

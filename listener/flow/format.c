@@ -93,6 +93,7 @@ static enum format_error add_column(struct format *f, struct slice name, unsigne
 		f->unknown++;
 	else
 		f->place[field] = (int16_t)f->count;
+	f->kind[f->count] = (uint8_t)field_kind(field);
 	f->column[f->count].field = field;
 	f->column[f->count].name_len = (uint8_t)name.len;
 	memcpy(f->column[f->count].name, name.data, name.len);

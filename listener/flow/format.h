@@ -16,6 +16,7 @@ enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64 };
 struct format {
 	unsigned count;
 	unsigned unknown; /* columns whose name is not AWS's, as far as we know */
+	uint8_t kind[COLUMN_LIMIT];
 	struct {
 		enum field field;
 		uint8_t name_len;

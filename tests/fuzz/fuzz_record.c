@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fed: a line with a flow format, then a record.
- * Held: what is refused has a record's fault and a column that there is; no text encoder writes more
+ * Held: what the quick ways take the strict one takes, with the same values, and all encoders make the
+ * same lines of it; what is refused has a record's fault and a column that there is; no text encoder writes more
  * than ENCODED_ROOM octets, nor anything but printable ASCII and one line end; csv reads back as
  * the same values by RFC 4180; json is one object of the same values, and no name comes twice.
  */
@@ -11,6 +12,7 @@
 
 #include "decode/json.h"
 #include "encode/encoder.h"
+#include "flow/quick.h"
 #include "fuzz.h"
 
 static void check_fault(const struct fault *fault, const struct format *f, struct slice line)
@@ -138,6 +140,61 @@ static void check_encoder(const struct encoder_class *class, const struct format
 	buf_deinit(&out);
 }
 
+/* ---- the quick ways -------------------------------------------------------------------------- */
+
+static bool same_value(enum field_kind kind, const struct value *a, const struct value *b)
+{
+	if (!slice_equal(a->text, b->text) || a->text.len == 0)
+		return a->text.len == b->text.len;
+	if (kind == FIELD_ADDRESS)
+		return address_equal(&a->address, &b->address);
+	return kind == FIELD_TEXT || a->number == b->number;
+}
+
+static void check_same_line(const struct encoder_class *class, const struct format *columns,
+			    const struct flow *a, const struct flow *b)
+{
+	struct encoder e;
+	struct buf line[2];
+	encoder_init(&e, &(struct encoder_settings){ .class = class, .columns = columns });
+	CHECK(encoder_begin(&e, a->format));
+	for (unsigned i = 0; i < 2; i++) {
+		buf_init(&line[i], ENCODED_ROOM);
+		CHECK(buf_reserve(&line[i], ENCODED_ROOM));
+		class->flow(&e, i == 0 ? a : b, &line[i]);
+	}
+	CHECK(slice_equal(buf_slice(&line[0]), buf_slice(&line[1])));
+	buf_deinit(&line[0]);
+	buf_deinit(&line[1]);
+}
+
+static void check_quick(quick_parser parse, const struct flow *flow, struct slice line)
+{
+	struct flow quick = { .source = flow->source };
+	struct buf roomy;
+	static const char beyond[QUICK_BEYOND] = "12 3.4:5";
+	buf_init(&roomy, SIZE_MAX / 2);
+	fuzz_add(&roomy, line);
+	fuzz_add(&roomy, slice_of(beyond, sizeof(beyond)));
+	if (parse(&quick, flow->format, slice_of(roomy.data, line.len))) {
+		struct flow strict = { .source = flow->source };
+		struct fault fault;
+		CHECK(flow_parse(&strict, flow->format, line, &fault));
+		for (unsigned i = 0; i < flow->format->count; i++)
+			CHECK(same_value(flow->format->kind[i], &quick.value[i], &strict.value[i]));
+		for (size_t i = 0; encoder_classes[i] != NULL; i++)
+			if (!encoder_classes[i]->messages &&
+			    (!encoder_classes[i]->needs_addresses ||
+			     (flow_value(&quick, FIELD_SRCADDR) != NULL &&
+			      flow_value(&quick, FIELD_DSTADDR) != NULL))) {
+				check_same_line(encoder_classes[i], NULL, &quick, &strict);
+				check_same_line(encoder_classes[i], format_every_field(), &quick,
+						&strict);
+			}
+	}
+	buf_deinit(&roomy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice in = slice_of((const char *)data, size);
@@ -157,6 +214,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in.data = line;
 	struct flow flow = { .source = &source };
 	struct fault fault;
+	flow.format = &format;
+	check_quick(quick_parse_anywhere, &flow, in);
+	check_quick(quick_choose(), &flow, in);
 	if (!flow_parse(&flow, &format, in, &fault)) {
 		check_fault(&fault, &format, in);
 	} else {
