@@ -138,27 +138,11 @@ void encoder_stamp(struct encoder *e, struct batch *b)
 
 /* ---- what the text formats share ------------------------------------------------------------- */
 
-static const struct value *value_by_name(const struct flow *flow, struct slice name)
+const struct value *encoder_value_by_name(struct slice name, const struct flow *flow)
 {
 	for (unsigned i = 0; i < flow->format->count; i++)
 		if (flow->format->column[i].field == FIELD_UNKNOWN &&
 		    slice_equal(format_column_name(flow->format, i), name))
 			return flow->value[i].text.len > 0 ? &flow->value[i] : NULL;
 	return NULL;
-}
-
-const struct value *encoder_value(const struct format *columns, unsigned column,
-				  const struct flow *flow)
-{
-	enum field field = columns->column[column].field;
-	if (field != FIELD_UNKNOWN)
-		return flow_value(flow, field);
-	return value_by_name(flow, format_column_name(columns, column));
-}
-
-void encoder_put_name(const struct format *columns, unsigned column, struct buf *out)
-{
-	struct slice name = format_column_name(columns, column);
-	for (size_t i = 0; i < name.len; i++)
-		buf_put_char(out, name.data[i] == '-' ? '_' : name.data[i]);
 }

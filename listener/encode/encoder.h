@@ -121,9 +121,19 @@ extern const struct encoder_class encoder_json;
 extern const struct encoder_class encoder_ipfix_csv;
 extern const struct encoder_class encoder_ipfix;
 
+/* The value of a column that only its name says, as no field of ours is it; NULL when not there. */
+const struct value *encoder_value_by_name(struct slice name, const struct flow *flow);
+
 /* The value of a column of one format in a flow that may have another; NULL when not there. */
-const struct value *encoder_value(const struct format *columns, unsigned column,
-				  const struct flow *flow);
+static inline const struct value *encoder_value(const struct format *columns, unsigned column,
+						const struct flow *flow)
+{
+	enum field field = columns->column[column].field;
+	if (field != FIELD_UNKNOWN)
+		return flow_value(flow, field);
+	return encoder_value_by_name(format_column_name(columns, column), flow);
+}
+
 /*
  * Copies a text of a flow. Most are short, and sixteen octets at once are faster than the right number
  * of them: what is too much is overwritten by what comes next (ENCODED_ROOM has room for it).
@@ -137,8 +147,13 @@ static inline void encoder_copy(struct slice text, bool roomy, struct buf *out)
 	out->len += text.len;
 }
 
-/* A column's name with underscores. */
-void encoder_put_name(const struct format *columns, unsigned column, struct buf *out);
+/* A column's name with underscores; copied as texts are, too much of it. */
+static inline void encoder_put_name(const struct format *columns, unsigned column, struct buf *out)
+{
+	memcpy(out->data + out->len, columns->column[column].shown, COLUMN_NAME_LIMIT);
+	out->len += columns->column[column].name_len;
+}
+
 /* A number or time (in seconds) in plain decimal: the text as it came where it is that already. */
 static inline void encoder_put_number(enum field_kind kind, const struct value *v, bool roomy,
 				      struct buf *out)

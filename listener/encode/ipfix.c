@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "encode/announce.h"
+#include "encode/ipfix_record.h"
 
 enum {
 	MESSAGE_HEADER = 16,
@@ -50,15 +51,9 @@ struct domain {
 	bool last_call;
 };
 
-struct variant_elements {
-	unsigned count;
-	unsigned octets;
-	enum element element[ELEMENT_COUNT];
-};
-
 struct ipfix {
 	const struct encoder_settings *settings;
-	struct variant_elements variant[VARIANT_COUNT];
+	struct record_program variant[VARIANT_COUNT];
 	enum field aws[FIELD_COUNT]; /* AWS's elements of a record */
 	unsigned aws_count;
 	const struct format *columns;
@@ -92,21 +87,6 @@ static void put_number(struct buf *b, uint64_t n, unsigned octets)
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
-
-static void put_elements(const struct variant_elements *v, const struct flow *flow,
-			 unsigned variant, struct buf *b)
-{
-	for (unsigned i = 0; i < v->count; i++) {
-		enum element e = v->element[i];
-		const struct element_info *info = &element_info[e];
-		struct element_value value;
-		element_of(flow, e, variant, &value);
-		if (info->type == ELEMENT_ADDRESS)
-			buf_put(b, slice_of((const char *)value.address->octets, info->octets));
-		else
-			put_number(b, value.number, info->octets);
-	}
-}
 
 static size_t text_octets(struct slice text)
 {
@@ -180,12 +160,12 @@ static void allow_variant(const struct ipfix *x, struct domain *d, unsigned vari
 }
 
 /* What collectors have to be told before this flow. A name that memory lacks for goes untold. */
-static void see(const struct ipfix *x, struct domain *d, const struct flow *flow, unsigned variant)
+static void see(const struct ipfix *x, struct domain *d, const struct flow *flow,
+		const struct record_facts *facts, unsigned variant)
 {
-	struct slice id = element_interface_id(flow);
 	d->exporter = flow->source->address;
-	if (id.len > 0)
-		(void)!names_see(&d->facts.names, element_interface(id), id);
+	if (facts->interface_id.len > 0)
+		(void)!names_see(&d->facts.names, facts->interface, facts->interface_id);
 	allow_variant(x, d, variant);
 }
 
@@ -209,7 +189,7 @@ static void begin_set(unsigned id, struct batch *b)
 bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 {
 	unsigned variant = element_variant(flow, x->settings->packet_addresses);
-	const struct variant_elements *v = &x->variant[variant];
+	const struct record_program *v = &x->variant[variant];
 	unsigned id = TEMPLATE_FLOW + variant;
 	bool empty = b->bytes.len == 0;
 	size_t headers = empty ? MESSAGE_HEADER + SET_HEADER : b->set_id != id ? SET_HEADER : 0;
@@ -220,8 +200,11 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 		begin_message(x->domain[b->lane], b);
 	if (b->set_id != id)
 		begin_set(id, b);
-	see(x, x->domain[b->lane], flow, variant);
-	put_elements(v, flow, variant, &b->bytes);
+	struct record_facts facts;
+	record_facts_of(&facts, flow);
+	see(x, x->domain[b->lane], flow, &facts, variant);
+	record_put(v, flow, &facts, b->bytes.data + b->bytes.len);
+	b->bytes.len += v->octets;
 	if (x->aws_count > 0)
 		put_aws(x, flow, room - headers - v->octets, &b->bytes);
 	store16(&b->bytes, b->set + 2, b->bytes.len - b->set);
@@ -466,15 +449,8 @@ uint64_t ipfix_texts_cut(const struct ipfix *x)
 
 static void list_elements(struct ipfix *x)
 {
-	for (unsigned variant = 0; variant < VARIANT_COUNT; variant++) {
-		struct variant_elements *v = &x->variant[variant];
-		for (enum element e = 0; e < ELEMENT_COUNT; e++) {
-			if (!element_in(e, variant))
-				continue;
-			v->element[v->count++] = e;
-			v->octets += element_info[e].octets;
-		}
-	}
+	for (unsigned variant = 0; variant < VARIANT_COUNT; variant++)
+		record_compile(&x->variant[variant], variant);
 	for (enum field f = 0; x->settings->aws_elements != 0 && f < FIELD_COUNT; f++)
 		if (announce_has_field(x->columns, f))
 			x->aws[x->aws_count++] = f;

@@ -97,6 +97,9 @@ static enum format_error add_column(struct format *f, struct slice name, unsigne
 	f->column[f->count].field = field;
 	f->column[f->count].name_len = (uint8_t)name.len;
 	memcpy(f->column[f->count].name, name.data, name.len);
+	memset(f->column[f->count].shown, 0, COLUMN_NAME_LIMIT);
+	for (size_t i = 0; i < name.len; i++)
+		f->column[f->count].shown[i] = name.data[i] == '-' ? '_' : name.data[i];
 	f->count++;
 	return FORMAT_OK;
 }

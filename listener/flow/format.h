@@ -20,7 +20,8 @@ struct format {
 	struct {
 		enum field field;
 		uint8_t name_len;
-		char name[COLUMN_NAME_LIMIT]; /* as written */
+		char name[COLUMN_NAME_LIMIT];  /* as written */
+		char shown[COLUMN_NAME_LIMIT]; /* with underscores, as outputs name it */
 	} column[COLUMN_LIMIT];
 	int16_t place[FIELD_COUNT]; /* the column of a field, -1 for none */
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A line is looked at twice. First in blocks of 64 octets, which become the columns' ends and the
- * certainty that all of it is printable:
+ * A line is looked at in blocks of 64 octets, which become the columns' ends and the certainty that all
+ * of it is printable:
  *
  *   2 123456789010 eni-1235b8ca123456789 172.31.9.69 172.31.9.12 49761 3389 6 20 4249 ... OK
  *    ^            ^                     ^           ^           ^     ^    ^ ^  ^        ^
  *
- * Then column by column, each by the arithmetic of a word or two rather than by its octets: lengths
- * differ from line to line, and a loop over octets would guess its end wrong nearly every time.
+ * Each column is read by the arithmetic of a word or two rather than by its octets: lengths differ from
+ * line to line, and a loop over octets would guess its end wrong nearly every time.
  * flow.c has the grammar, and judges whatever is not taken here; fuzzers hold one to the other.
  *
  * quick_avx2.c is this file once more, for machines of today.
@@ -26,7 +26,6 @@
 
 enum {
 	BLOCK = 64,
-	AT_ONCE = 8,	  /* ends that are taken out of a block without asking how many there are */
 	SHORT_DIGITS = 8, /* of a number that fits a word */
 	MOST_DIGITS = 16,
 	V4_LEAST = 7, /* octets of text: 0.0.0.0 */
@@ -66,39 +65,45 @@ static inline void look_at_block(const char *p, uint64_t *spaces, uint64_t *othe
 }
 #endif
 
-/* The lowest bit's place, or that many places. */
-static inline unsigned lowest(uint64_t bits)
+/* A place in a line, and the ends of columns behind it in its block. */
+struct columns {
+	struct slice line;
+	size_t block;	/* where the block begins */
+	size_t next;	/* where the next column begins */
+	uint64_t ends;	/* a bit for each; the line's own is the last */
+	uint64_t unfit; /* not zero: not all that was seen is printable */
+};
+
+static inline void next_block(struct columns *c)
 {
-	return bits == 0 ? BLOCK : (unsigned)__builtin_ctzll(bits);
+	size_t left = c->line.len - c->block;
+	uint64_t other;
+	look_at_block(c->line.data + c->block, &c->ends, &other);
+	if (left < BLOCK) {
+		uint64_t end = (uint64_t)1 << left;
+		c->ends = (c->ends & (end - 1)) | end;
+		other &= end - 1;
+	}
+	c->unfit |= other;
 }
 
-/*
- * Where the columns end, the line's end is the last. True when there are `count` and all of the line
- * is printable. There is room for a block more than that.
- */
-static inline bool find_ends(struct slice line, unsigned count, uint16_t ends[])
+/* The next column, which may be empty; there must be one. */
+static inline struct slice next_column(struct columns *c)
 {
-	unsigned n = 0;
-	uint64_t wrong = 0;
-	for (size_t at = 0; at <= line.len && n <= count; at += BLOCK) {
-		uint64_t spaces;
-		uint64_t other;
-		look_at_block(line.data + at, &spaces, &other);
-		if (line.len - at < BLOCK) {
-			uint64_t end = (uint64_t)1 << (line.len - at);
-			spaces = (spaces & (end - 1)) | end;
-			other &= end - 1;
-		}
-		wrong |= other;
-		unsigned found = (unsigned)__builtin_popcountll(spaces);
-		for (unsigned i = 0; i < found; i += AT_ONCE)
-			for (unsigned k = 0; k < AT_ONCE; k++) {
-				ends[n + i + k] = (uint16_t)(at + lowest(spaces));
-				spaces &= spaces - 1;
-			}
-		n += found;
+	while (c->ends == 0) {
+		c->block += BLOCK;
+		next_block(c);
 	}
-	return n == count && wrong == 0;
+	size_t first = c->next;
+	size_t end = c->block + (size_t)__builtin_ctzll(c->ends);
+	c->ends &= c->ends - 1;
+	c->next = end + 1;
+	return slice_of(c->line.data + first, end - first);
+}
+
+static inline bool at_end(const struct columns *c)
+{
+	return c->next > c->line.len;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -218,22 +223,20 @@ static inline bool value(enum field_kind kind, const char *p, size_t len, struct
 
 bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice line)
 {
-	uint16_t ends[COLUMN_LIMIT + BLOCK + AT_ONCE];
-	if (line.len > UINT16_MAX - BLOCK || !find_ends(line, format->count, ends))
-		return false;
-	size_t first = 0;
+	struct columns c = { .line = line };
+	next_block(&c);
 	for (unsigned i = 0; i < format->count; i++) {
-		const char *p = line.data + first;
-		size_t len = ends[i] - first;
-		first = ends[i] + 1u;
-		if (len == 0)
+		if (at_end(&c))
 			return false;
-		if (len == 1 && *p == '-')
+		struct slice text = next_column(&c);
+		if (text.len == 0)
+			return false;
+		if (text.len == 1 && text.data[0] == '-')
 			flow->value[i].text = SLICE_NONE;
-		else if (!value(format->kind[i], p, len, &flow->value[i]))
+		else if (!value(format->kind[i], text.data, text.len, &flow->value[i]))
 			return false;
 	}
 	flow->format = format;
 	flow->roomy = true;
-	return true;
+	return at_end(&c) && c.unfit == 0;
 }

@@ -108,13 +108,13 @@ static void inflate_file(const struct inflater_class *engine, const struct bench
 	gunzip_free(&g);
 }
 
-static void stage_inflate(const struct bench *b, const void *engine)
+static void stage_inflate(const struct bench *b, void *engine)
 {
 	for (size_t i = 0; i < b->files; i++)
-		inflate_file(engine, b, &b->file[i]);
+		inflate_file(*(const struct inflater_class **)engine, b, &b->file[i]);
 }
 
-static void stage_scan(const struct bench *b, const void *unused)
+static void stage_scan(const struct bench *b, void *unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < b->files; i++) {
@@ -161,37 +161,50 @@ static void convert_file(struct pipeline *p, enum payload_source source, const s
 	intake_free(&i);
 }
 
-static uint64_t convert(const struct bench *b, const struct way *way)
+/* A pipeline that is made once and converts again and again. */
+struct run {
+	enum payload_source source;
+	struct pipeline pipeline;
+	struct output_config config;
+	struct stats stats;
+	struct once once;
+	char name[8];
+};
+
+static struct run *run_new(struct bench *b, const struct way *way)
 {
-	struct stats stats = { .events = 0 };
-	struct once *once = calloc(1, sizeof(*once));
-	struct pipeline p;
-	char name[] = "bench";
-	const struct output_config config = {
-		.name = name,
-		.destination = { .kind = DESTINATION_FILE, .path = name },
+	struct run *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		fail("no memory");
+	r->source = way->source;
+	r->config = (struct output_config){
+		.name = r->name,
+		.destination = { .kind = DESTINATION_FILE, .path = r->name },
 		.encoder = { .class = way->encoder, .message_size = MESSAGE_MOST },
 	};
-	pipeline_init(&p, &b->limits, &b->sources, &stats, once);
+	pipeline_init(&r->pipeline, &b->limits, &b->sources, &r->stats, &r->once);
 	if (way->encoder != NULL) {
-		uv_loop_t *loop = (uv_loop_t *)(uintptr_t)&b->loop;
-		if (output_open(&p.output[0], &config, loop, NULL, NULL) != 0)
+		if (output_open(&r->pipeline.output[0], &r->config, &b->loop, NULL, NULL) != 0)
 			fail("no memory");
-		p.outputs = 1;
+		r->pipeline.outputs = 1;
 	}
-	for (size_t i = 0; i < b->files; i++)
-		convert_file(&p, way->source, &b->file[i]);
-	if (p.outputs > 0)
-		output_close(&p.output[0], false);
-	uv_run((uv_loop_t *)(uintptr_t)&b->loop, UV_RUN_DEFAULT);
-	pipeline_deinit(&p);
-	free(once);
-	return stats.events;
+	return r;
 }
 
-static void stage_convert(const struct bench *b, const void *way)
+static void run_free(struct bench *b, struct run *r)
 {
-	(void)convert(b, way);
+	if (r->pipeline.outputs > 0)
+		output_close(&r->pipeline.output[0], false);
+	uv_run(&b->loop, UV_RUN_DEFAULT);
+	pipeline_deinit(&r->pipeline);
+	free(r);
+}
+
+static void stage_convert(const struct bench *b, void *run)
+{
+	struct run *r = run;
+	for (size_t i = 0; i < b->files; i++)
+		convert_file(&r->pipeline, r->source, &b->file[i]);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -211,8 +224,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Nanoseconds an event, the median of the rounds. */
-static double measure(const struct bench *b, void (*stage)(const struct bench *, const void *),
-		      const void *argument)
+static double measure(const struct bench *b, void (*stage)(const struct bench *, void *),
+		      void *argument)
 {
 	double round[ROUNDS_MOST];
 	stage(b, argument);
@@ -231,6 +244,15 @@ static double measure(const struct bench *b, void (*stage)(const struct bench *,
 	return round[b->rounds / 2];
 }
 
+static double measure_way(struct bench *b, const struct encoder_class *encoder,
+			  enum payload_source source)
+{
+	struct run *r = run_new(b, &(struct way){ encoder, source });
+	double ns = measure(b, stage_convert, r);
+	run_free(b, r);
+	return ns;
+}
+
 static void row(const struct bench *b, const char *name, double ns)
 {
 	printf("%-28s %8.1f %8.2f %8.2f\n", name, ns, ns / b->fast, ns / b->zlib);
@@ -240,24 +262,31 @@ static void row(const struct bench *b, const char *name, double ns)
 
 static void table(struct bench *b)
 {
-	static const struct way none = { NULL, PAYLOAD_WHOLE };
+	const struct inflater_class *fast = gunzip_engine();
+	const struct inflater_class *zlib = &inflater_zlib;
 	char name[64];
-	b->fast = measure(b, stage_inflate, gunzip_engine());
-	b->zlib = measure(b, stage_inflate, &inflater_zlib);
+	b->fast = measure(b, stage_inflate, &fast);
+	b->zlib = measure(b, stage_inflate, &zlib);
 	printf("%-28s %8s %8s %8s\n", "stage", "ns/event", "x fast", "x zlib");
 	if (b->csv != NULL)
 		fprintf(b->csv, "stage,ns_event,ratio_fast,ratio_zlib\n");
-	(void)snprintf(name, sizeof(name), "inflate (%s)", gunzip_engine()->name);
+	(void)snprintf(name, sizeof(name), "inflate (%s)", fast->name);
 	row(b, name, b->fast);
 	row(b, "inflate (zlib)", b->zlib);
 	row(b, "scan", measure(b, stage_scan, NULL));
-	row(b, "parse", measure(b, stage_convert, &none));
-	for (size_t i = 0; encoder_classes[i] != NULL; i++) {
-		struct way way = { encoder_classes[i], PAYLOAD_WHOLE };
-		row(b, way.encoder->name, measure(b, stage_convert, &way));
-	}
-	struct way unframed = { &encoder_ftsq, PAYLOAD_STREAM };
-	row(b, "ftsq unframed", measure(b, stage_convert, &unframed));
+	row(b, "parse", measure_way(b, NULL, PAYLOAD_WHOLE));
+	for (size_t i = 0; encoder_classes[i] != NULL; i++)
+		row(b, encoder_classes[i]->name, measure_way(b, encoder_classes[i], PAYLOAD_WHOLE));
+	row(b, "ftsq unframed", measure_way(b, &encoder_ftsq, PAYLOAD_STREAM));
+}
+
+static uint64_t count_events(struct bench *b)
+{
+	struct run *r = run_new(b, &(struct way){ NULL, PAYLOAD_WHOLE });
+	stage_convert(b, r);
+	uint64_t events = r->stats.events;
+	run_free(b, r);
+	return events;
 }
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -304,7 +333,6 @@ static int options(struct bench *b, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct bench b = { .rounds = ROUNDS };
-	const struct way none = { NULL, PAYLOAD_WHOLE };
 	b.limits = limits_standard();
 	use_format(&b, "default");
 	int first = options(&b, argc, argv);
@@ -317,7 +345,7 @@ int main(int argc, char **argv)
 		fail("no memory");
 	for (size_t i = 0; i < b.files; i++)
 		read_file(argv[first + (int)i], &b.file[i]);
-	b.events = convert(&b, &none);
+	b.events = count_events(&b);
 	if (b.events == 0)
 		fail("no events");
 	table(&b);
