@@ -82,6 +82,7 @@ static inline uint64_t word_load(const char *p)
 
 SIXTEEN_QUESTION(sixteen_space, word_is(w, ' '), _mm_cmpeq_epi8(v, SIXTEEN_ALL(' ')))
 SIXTEEN_QUESTION(sixteen_dot, word_is(w, '.'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('.')))
+SIXTEEN_QUESTION(sixteen_nul, word_is(w, '\0'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('\0')))
 /* Not a plain character of a JSON string: a quote, a backslash, a control character. */
 SIXTEEN_QUESTION(sixteen_not_plain, word_is(w, '"') | word_is(w, '\\') | word_below(w, ' '),
 		 _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, SIXTEEN_ALL('"')),

@@ -23,6 +23,13 @@ static inline void put_address(const struct flow *flow, enum field field, struct
 	buf_put_char(out, ',');
 }
 
+static inline void put_exporter(const struct source *source, struct buf *out)
+{
+	unsigned ends = sixteen_nul(source->exporter);
+	size_t len = ends != 0 ? (size_t)__builtin_ctz(ends) : strlen(source->exporter);
+	encoder_copy(slice_of(source->exporter, len), true, out);
+}
+
 static void ftsq_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
 	(void)e;
@@ -36,7 +43,7 @@ static void ftsq_flow(const struct encoder *e, const struct flow *flow, struct b
 	buf_put(out, SLICE_LITERAL("0,0,"));
 	put_number(flow, FIELD_START, out);
 	put_number(flow, FIELD_END, out);
-	buf_put(out, slice_text(flow->source->exporter));
+	put_exporter(flow->source, out);
 	buf_put(out, SLICE_LITERAL(",\"unknown\"\n"));
 }
 

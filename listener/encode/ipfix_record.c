@@ -104,10 +104,14 @@ static inline void store_address(char *to, const struct address *a, unsigned oct
 		memcpy(to, a->octets, sizeof(a->octets));
 }
 
+/* The encoder takes no flow without addresses; one that lacked them would have zeros there. */
 static const struct address *address_of(const struct flow *flow, const struct record_step *s)
 {
+	static const struct address none;
 	const struct value *v = s->instead == NONE ? NULL : flow_value(flow, s->instead);
-	return v != NULL ? &v->address : &flow_value(flow, s->field)->address;
+	if (v == NULL)
+		v = flow_value(flow, s->field);
+	return v == NULL ? &none : &v->address;
 }
 
 void record_put(const struct record_program *r, const struct flow *flow,

@@ -65,16 +65,15 @@ static inline void look_at_block(const char *p, uint64_t *spaces, uint64_t *othe
 }
 #endif
 
-/* A place in a line, and the ends of columns behind it in its block. */
+/* A place in a line: the ends of the columns behind it that lie in its block. */
 struct columns {
 	struct slice line;
 	size_t block;	/* where the block begins */
-	size_t next;	/* where the next column begins */
 	uint64_t ends;	/* a bit for each; the line's own is the last */
 	uint64_t unfit; /* not zero: not all that was seen is printable */
 };
 
-static inline void next_block(struct columns *c)
+static inline void look(struct columns *c)
 {
 	size_t left = c->line.len - c->block;
 	uint64_t other;
@@ -87,23 +86,18 @@ static inline void next_block(struct columns *c)
 	c->unfit |= other;
 }
 
-/* The next column, which may be empty; there must be one. */
-static inline struct slice next_column(struct columns *c)
+/* Where the next column ends; NULL behind the last. */
+static inline const char *next_end(struct columns *c)
 {
 	while (c->ends == 0) {
+		if (c->line.len - c->block < BLOCK)
+			return NULL;
 		c->block += BLOCK;
-		next_block(c);
+		look(c);
 	}
-	size_t first = c->next;
-	size_t end = c->block + (size_t)__builtin_ctzll(c->ends);
+	const char *end = c->line.data + c->block + __builtin_ctzll(c->ends);
 	c->ends &= c->ends - 1;
-	c->next = end + 1;
-	return slice_of(c->line.data + first, end - first);
-}
-
-static inline bool at_end(const struct columns *c)
-{
-	return c->next > c->line.len;
+	return end;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -207,13 +201,12 @@ static inline bool address(const char *p, size_t len, struct address *a)
 	return address_parse(slice_of(p, len), a);
 }
 
-static inline bool value(enum field_kind kind, const char *p, size_t len, struct value *v)
+static inline bool value(unsigned kind, const char *p, size_t len, struct value *v)
 {
 	static const uint64_t most[] = {
 		[FIELD_U8] = UINT8_MAX,	  [FIELD_U16] = UINT16_MAX,  [FIELD_U32] = UINT32_MAX,
 		[FIELD_U64] = UINT64_MAX, [FIELD_TIME] = UINT64_MAX,
 	};
-	v->text = slice_of(p, len);
 	if (kind == FIELD_TEXT)
 		return *p != '=' && *p != '+' && *p != '@';
 	if (kind == FIELD_ADDRESS)
@@ -224,19 +217,24 @@ static inline bool value(enum field_kind kind, const char *p, size_t len, struct
 bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice line)
 {
 	struct columns c = { .line = line };
-	next_block(&c);
-	for (unsigned i = 0; i < format->count; i++) {
-		if (at_end(&c))
+	const char *p = line.data;
+	const unsigned count = format->count;
+	look(&c);
+	for (unsigned i = 0; i < count; i++) {
+		struct value *v = &flow->value[i];
+		const char *end = next_end(&c);
+		size_t len = (size_t)(end - p);
+		if (end == NULL || len == 0)
 			return false;
-		struct slice text = next_column(&c);
-		if (text.len == 0)
+		v->text = slice_of(p, len);
+		/* In this order: how long a number is, no branch can foretell. */
+		if (*p == '-' && len == 1)
+			v->text = SLICE_NONE;
+		else if (!value(format->kind[i], p, len, v))
 			return false;
-		if (text.len == 1 && text.data[0] == '-')
-			flow->value[i].text = SLICE_NONE;
-		else if (!value(format->kind[i], text.data, text.len, &flow->value[i]))
-			return false;
+		p = end + 1;
 	}
 	flow->format = format;
 	flow->roomy = true;
-	return at_end(&c) && c.unfit == 0;
+	return p == line.data + line.len + 1 && c.unfit == 0;
 }

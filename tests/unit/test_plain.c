@@ -113,6 +113,8 @@ static void test_sixteen(void **state)
 			octets[k] = (char)dice_below(&dice, i % 2 == 0 ? 256 : 128);
 		assert_int_equal(sixteen_space(octets), sixteen_space_words(octets));
 		assert_int_equal(sixteen_dot(octets), sixteen_dot_words(octets));
+		assert_int_equal(sixteen_nul(octets), sixteen_nul_words(octets));
+		assert_int_equal(sixteen_csv_special(octets), sixteen_csv_special_words(octets));
 		assert_int_equal(sixteen_not_plain(octets), sixteen_not_plain_words(octets));
 		assert_int_equal(sixteen_not_text(octets), sixteen_not_text_words(octets));
 		assert_int_equal(sixteen_not_digit(octets), sixteen_not_digit_words(octets));
