@@ -89,6 +89,7 @@ bool flow_parse(struct flow *flow, const struct format *format, struct slice lin
 {
 	flow->format = format;
 	flow->roomy = false;
+	flow->verbatim = SLICE_NONE;
 	unsigned column = 0;
 	size_t at = 0;
 	for (;;) {
@@ -117,6 +118,7 @@ void flow_begin(struct flow *flow, const struct format *format)
 {
 	flow->format = format;
 	flow->roomy = false;
+	flow->verbatim = SLICE_NONE;
 	for (unsigned i = 0; i < format->count; i++)
 		flow->value[i].text = SLICE_NONE;
 }

@@ -28,6 +28,7 @@ struct flow {
 	const struct format *format;
 	const struct source *source; /* where it was observed */
 	const struct origin *origin; /* where its document came from */
+	struct slice verbatim;	     /* the line, if its words are what csv has of it; else empty */
 	bool roomy; /* sixteen octets may be read from any place in a text, however near its end */
 	struct value value[COLUMN_LIMIT];
 };

@@ -6,6 +6,7 @@
 #include "flow/format.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 const char *format_error_text(enum format_error error)
 {
@@ -106,6 +107,8 @@ static enum format_error add_column(struct format *f, struct slice name, unsigne
 
 static void format_clear(struct format *f)
 {
+	static atomic_uint_fast64_t serials;
+	f->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
 	f->count = 0;
 	f->unknown = 0;
 	for (unsigned i = 0; i < FIELD_COUNT; i++)

@@ -14,6 +14,7 @@ enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64 };
  * is. A field stands in a format once at most.
  */
 struct format {
+	uint64_t serial; /* the same in copies, and in them only */
 	unsigned count;
 	unsigned unknown; /* columns whose name is not AWS's, as far as we know */
 	uint8_t kind[COLUMN_LIMIT];

@@ -37,31 +37,36 @@ enum {
 /* ---- columns --------------------------------------------------------------------------------- */
 
 /* Where in a block spaces are, and what is not printable. */
+struct block {
+	uint64_t spaces;
+	uint64_t unfit;
+};
+
 #ifdef __AVX2__
-static inline void look_at_block(const char *p, uint64_t *spaces, uint64_t *other)
+static inline struct block look_at_block(const char *p)
 {
 	const __m256i space = _mm256_set1_epi8(' ');
 	const __m256i del = _mm256_set1_epi8(0x7f);
-	*spaces = 0;
-	*other = 0;
+	struct block b = { 0 };
 	for (unsigned i = 0; i < BLOCK; i += 32) {
 		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + i));
 		__m256i low = _mm256_cmpgt_epi8(space, v);
 		__m256i bad = _mm256_or_si256(low, _mm256_cmpeq_epi8(v, del));
-		unsigned is_space = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, space));
-		*spaces |= (uint64_t)is_space << i;
-		*other |= (uint64_t)(unsigned)_mm256_movemask_epi8(bad) << i;
+		__m256i spaces = _mm256_cmpeq_epi8(v, space);
+		b.spaces |= (uint64_t)(unsigned)_mm256_movemask_epi8(spaces) << i;
+		b.unfit |= (uint64_t)(unsigned)_mm256_movemask_epi8(bad) << i;
 	}
+	return b;
 }
 #else
-static inline void look_at_block(const char *p, uint64_t *spaces, uint64_t *other)
+static inline struct block look_at_block(const char *p)
 {
-	*spaces = 0;
-	*other = 0;
+	struct block b = { 0 };
 	for (unsigned i = 0; i < BLOCK; i += SIXTEEN) {
-		*spaces |= (uint64_t)sixteen_space(p + i) << i;
-		*other |= (uint64_t)sixteen_not_text(p + i) << i;
+		b.spaces |= (uint64_t)sixteen_space(p + i) << i;
+		b.unfit |= (uint64_t)sixteen_not_text(p + i) << i;
 	}
+	return b;
 }
 #endif
 
@@ -76,14 +81,14 @@ struct columns {
 static inline void look(struct columns *c)
 {
 	size_t left = c->line.len - c->block;
-	uint64_t other;
-	look_at_block(c->line.data + c->block, &c->ends, &other);
+	struct block b = look_at_block(c->line.data + c->block);
 	if (left < BLOCK) {
 		uint64_t end = (uint64_t)1 << left;
-		c->ends = (c->ends & (end - 1)) | end;
-		other &= end - 1;
+		b.spaces = (b.spaces & (end - 1)) | end;
+		b.unfit &= end - 1;
 	}
-	c->unfit |= other;
+	c->ends = b.spaces;
+	c->unfit |= b.unfit;
 }
 
 /* Where the next column ends; NULL behind the last. */
@@ -201,7 +206,8 @@ static inline bool address(const char *p, size_t len, struct address *a)
 	return address_parse(slice_of(p, len), a);
 }
 
-static inline bool value(unsigned kind, const char *p, size_t len, struct value *v)
+/* *odd: an output may write it in another way than it came. */
+static inline bool value(unsigned kind, const char *p, size_t len, struct value *v, unsigned *odd)
 {
 	static const uint64_t most[] = {
 		[FIELD_U8] = UINT8_MAX,	  [FIELD_U16] = UINT16_MAX,  [FIELD_U32] = UINT32_MAX,
@@ -211,7 +217,11 @@ static inline bool value(unsigned kind, const char *p, size_t len, struct value 
 		return *p != '=' && *p != '+' && *p != '@';
 	if (kind == FIELD_ADDRESS)
 		return address(p, len, &v->address);
-	return number(p, len, most[kind], &v->number);
+	bool good = number(p, len, most[kind], &v->number);
+	*odd |= (*p == '0') & (len > 1);
+	if (kind == FIELD_TIME)
+		*odd |= v->number > INT32_MAX;
+	return good;
 }
 
 bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice line)
@@ -219,6 +229,7 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 	struct columns c = { .line = line };
 	const char *p = line.data;
 	const unsigned count = format->count;
+	unsigned odd = 0;
 	look(&c);
 	for (unsigned i = 0; i < count; i++) {
 		struct value *v = &flow->value[i];
@@ -228,13 +239,16 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 			return false;
 		v->text = slice_of(p, len);
 		/* In this order: how long a number is, no branch can foretell. */
-		if (*p == '-' && len == 1)
+		if (*p == '-' && len == 1) {
 			v->text = SLICE_NONE;
-		else if (!value(format->kind[i], p, len, v))
+			odd = 1;
+		} else if (!value(format->kind[i], p, len, v, &odd)) {
 			return false;
+		}
 		p = end + 1;
 	}
 	flow->format = format;
 	flow->roomy = true;
+	flow->verbatim = slice_of(line.data, odd == 0 ? line.len : 0);
 	return p == line.data + line.len + 1 && c.unfit == 0;
 }

@@ -10,7 +10,7 @@ enum { QUICK_BEYOND = 80 };
 /*
  * The fast way to what flow_parse does, for lines as AWS writes them: single spaces, numbers below
  * 10^16. True: flow_parse says the same of the line, value by value; and the flow is
- * roomy. False says nothing: ask flow_parse. QUICK_BEYOND octets
+ * roomy and perhaps verbatim. False says nothing: ask flow_parse. QUICK_BEYOND octets
  * behind the line must be there.
  */
 typedef bool (*quick_parser)(struct flow *flow, const struct format *format, struct slice line);
