@@ -169,7 +169,7 @@ bool intake_pending(const struct intake *i)
 
 size_t intake_held(const struct intake *i)
 {
-	return payload_held(i->payload) + i->documents.size;
+	return payload_held(i->payload) + i->documents.size + i->documents.plain;
 }
 
 uint64_t intake_documents(const struct intake *i)

@@ -12,7 +12,7 @@ enum { JOINED_MOST = 64 * 1024 }; /* octets that are copied to be joined */
 
 static size_t cost(const struct document *d)
 {
-	return d->len + d->plain.found.cap + DOCUMENT_COST;
+	return d->len + DOCUMENT_COST;
 }
 
 void document_deinit(struct document *d)
@@ -20,6 +20,17 @@ void document_deinit(struct document *d)
 	if (!d->borrowed)
 		free(d->text);
 	plain_deinit(&d->plain);
+}
+
+/*
+ * What was found of plain events is a help and no more: it depends on how the octets were cut, so no
+ * limit of a payload counts it. It has one of its own, above which it is let go.
+ */
+static void keep_plain(struct documents *d, struct document *document)
+{
+	if (document->plain.found.cap > PLAIN_MOST - d->plain)
+		plain_deinit(&document->plain);
+	d->plain += document->plain.found.cap;
 }
 
 void documents_init(struct documents *d)
@@ -40,6 +51,7 @@ bool documents_add(struct documents *d, const struct document *document)
 		return false;
 	*copy = *document;
 	copy->next = NULL;
+	keep_plain(d, copy);
 	*d->last = copy;
 	d->last = &copy->next;
 	d->size += cost(copy);
@@ -94,6 +106,8 @@ void documents_move(struct documents *d, struct documents *from)
 {
 	if (documents_empty(from) || join(d, from))
 		return;
+	for (struct document *more = from->first; more != NULL; more = more->next)
+		keep_plain(d, more);
 	*d->last = from->first;
 	d->last = from->last;
 	d->size += from->size;
@@ -105,6 +119,7 @@ void documents_drop_first(struct documents *d)
 	struct document *first = d->first;
 	d->first = first->next;
 	d->size -= cost(first);
+	d->plain -= first->plain.found.cap;
 	if (d->first == NULL)
 		d->last = &d->first;
 	document_deinit(first);

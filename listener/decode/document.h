@@ -40,7 +40,8 @@ void document_deinit(struct document *d);
 struct documents {
 	struct document *first;
 	struct document **last;
-	size_t size; /* octets they hold, each with its own cost */
+	size_t size;  /* octets they hold, each with its own cost */
+	size_t plain; /* and what was found of plain events, at most PLAIN_MOST */
 };
 
 void documents_init(struct documents *d);

@@ -136,7 +136,8 @@ size_t payload_held(const struct payload *p)
 {
 	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
 	size_t gunzip = p->gunzip == NULL ? 0 : gunzip_cost();
-	return p->text.cap + p->plain.found.cap + p->waiting.size + gunzip + inner;
+	size_t plain = p->plain.found.cap + p->waiting.plain;
+	return p->text.cap + plain + p->waiting.size + gunzip + inner;
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)

@@ -9,8 +9,6 @@
 
 #include "base/sixteen.h"
 
-enum { PLAIN_MOST = 2 * 1024 * 1024 }; /* octets of what is kept of a document: 262,144 events */
-
 static const char begins[] = "{\"id\":\"";
 static const char id_ends[] = "\",\"timestamp\":";
 static const char time_ends[] = ",\"message\":\"";

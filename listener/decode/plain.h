@@ -26,6 +26,9 @@ struct plain {
 	size_t end;	  /* behind its bracket; 0: not yet */
 };
 
+/* What is kept of a document, or of a queue of them, in octets: 262,144 events. */
+enum { PLAIN_MOST = 2 * 1024 * 1024 };
+
 /* Offsets from the beginning of the document. */
 struct plain_event {
 	uint32_t at;

@@ -234,9 +234,9 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 	for (unsigned i = 0; i < count; i++) {
 		struct value *v = &flow->value[i];
 		const char *end = next_end(&c);
-		size_t len = (size_t)(end - p);
-		if (end == NULL || len == 0)
+		if (end == NULL || end == p)
 			return false;
+		size_t len = (size_t)(end - p);
 		v->text = slice_of(p, len);
 		/* In this order: how long a number is, no branch can foretell. */
 		if (*p == '-' && len == 1) {
