@@ -100,4 +100,27 @@ SIXTEEN_QUESTION(sixteen_not_digit, word_below(w, '0') | word_at_least(w, '9' + 
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
 			      _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))))
 
+/* Copies sixteen octets, with commas for spaces. */
+static inline void sixteen_commas_words(char *to, const char *p)
+{
+	for (unsigned i = 0; i < SIXTEEN; i += 8) {
+		uint64_t w = word_load(p + i);
+		/* The two differ in two bits. */
+		w = htole64(w ^ (word_is(w, ' ') >> 7) * (' ' ^ ','));
+		memcpy(to + i, &w, sizeof(w));
+	}
+}
+
+static inline void sixteen_commas(char *to, const char *p)
+{
+#ifdef __SSE2__
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i spaces = _mm_cmpeq_epi8(v, SIXTEEN_ALL(' '));
+	v = _mm_xor_si128(v, _mm_and_si128(spaces, SIXTEEN_ALL(' ' ^ ',')));
+	_mm_storeu_si128((__m128i *)(void *)to, v);
+#else
+	sixteen_commas_words(to, p);
+#endif
+}
+
 #endif

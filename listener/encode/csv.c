@@ -42,25 +42,14 @@ static void put_quoted(struct slice text, struct buf *out)
 	buf_put_char(out, '"');
 }
 
-/*
- * A line whose words are the columns, with commas for spaces, by eight octets at a time. False when one
- * has to be quoted.
- */
+/* A line whose words are the columns, with commas for spaces. False when one has to be quoted. */
 static bool put_words(struct slice line, struct buf *out)
 {
 	char *to = out->data + out->len;
-	uint64_t special = 0;
-	for (size_t at = 0; at < line.len; at += sizeof(special)) {
-		uint64_t w = word_load(line.data + at);
-		uint64_t found = word_is(w, ',') | word_is(w, '"');
-		size_t left = line.len - at;
-		special |= left < sizeof(w) ? found << (8 * (sizeof(w) - left)) : found;
-		/* A space and a comma differ in two bits. */
-		w = htole64(w ^ (word_is(w, ' ') >> 7) * (' ' ^ ','));
-		memcpy(to + at, &w, sizeof(w));
-	}
-	if (special != 0)
+	if (is_special(line, true))
 		return false;
+	for (size_t at = 0; at < line.len; at += SIXTEEN)
+		sixteen_commas(to + at, line.data + at);
 	out->len += line.len;
 	buf_put_char(out, '\n');
 	return true;

@@ -118,7 +118,12 @@ static void test_sixteen(void **state)
 		assert_int_equal(sixteen_not_plain(octets), sixteen_not_plain_words(octets));
 		assert_int_equal(sixteen_not_text(octets), sixteen_not_text_words(octets));
 		assert_int_equal(sixteen_not_digit(octets), sixteen_not_digit_words(octets));
+		char commas[2][SIXTEEN];
+		sixteen_commas(commas[0], octets);
+		sixteen_commas_words(commas[1], octets);
+		assert_memory_equal(commas[0], commas[1], SIXTEEN);
 		for (unsigned k = 0; k < SIXTEEN; k++) {
+			assert_int_equal(commas[0][k], octets[k] == ' ' ? ',' : octets[k]);
 			unsigned char c = (unsigned char)octets[k];
 			bool plain = c >= 0x20 && c != '"' && c != '\\';
 			assert_int_equal(sixteen_not_plain(octets) >> k & 1, !plain);
