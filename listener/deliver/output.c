@@ -41,6 +41,7 @@ struct output {
 	struct blocks open; /* being filled, oldest first */
 	unsigned opens;
 	struct block *next; /* to be opened, so that a flow that was prepared for has a place */
+	unsigned lane;	    /* of that flow */
 	bool flushing;	    /* open blocks may be pulled, though not full */
 	struct blocks ready;
 	size_t ready_octets;
@@ -190,9 +191,9 @@ static struct tally tally_of(const struct flow *flow)
 }
 
 /* Adds a flow to the block of its lane, a new one when that is full. */
-static struct block *add(struct output *o, const struct flow *flow, unsigned lane, size_t *octets)
+static struct block *add(struct output *o, const struct flow *flow, size_t *octets)
 {
-	struct block *b = find_open(o, lane);
+	struct block *b = find_open(o, o->lane);
 	size_t before = b == NULL ? 0 : b->batch.bytes.len;
 	if (b == NULL || !encoder_add(&o->encoder, flow, &b->batch)) {
 		if (b != NULL)
@@ -200,7 +201,7 @@ static struct block *add(struct output *o, const struct flow *flow, unsigned lan
 		if (o->ready_octets >= HAND_OVER)
 			o->transport->class->kick(o->transport);
 		before = 0;
-		b = open_block(o, lane);
+		b = open_block(o, o->lane);
 		/* Any record has room in an empty one. */
 		(void)!encoder_add(&o->encoder, flow, &b->batch);
 	}
@@ -212,7 +213,8 @@ bool output_prepare(struct output *o, const struct flow *flow)
 {
 	if (o->next == NULL)
 		o->next = block_new(o, BLOCK_FLOWS);
-	return o->next != NULL && encoder_lane(&o->encoder, flow) != LANE_NONE;
+	o->lane = encoder_lane(&o->encoder, flow);
+	return o->next != NULL && o->lane != LANE_NONE;
 }
 
 void output_flow(struct output *o, const struct flow *flow)
@@ -223,7 +225,7 @@ void output_flow(struct output *o, const struct flow *flow)
 		return;
 	}
 	size_t octets;
-	struct block *b = add(o, flow, encoder_lane(&o->encoder, flow), &octets);
+	struct block *b = add(o, flow, &octets);
 	if (o->encoder.settings.class->messages) {
 		struct tally tally = tally_of(flow);
 		tally_add(&b->batch.tally, &tally);
@@ -238,7 +240,7 @@ void output_flow(struct output *o, const struct flow *flow)
 void output_skipped(struct output *o, const struct flow *flow)
 {
 	struct tally tally = tally_of(flow);
-	encoder_not_sent(&o->encoder, encoder_lane(&o->encoder, flow), &tally);
+	encoder_not_sent(&o->encoder, o->lane, &tally);
 }
 
 void output_flush(struct output *o)
