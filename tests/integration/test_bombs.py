@@ -78,6 +78,9 @@ BOMBS = {
     "16 MiB of numbers": (lambda: b'{"a":[' + b"1," * 8_300_000 + b"1]}", "json_shape", False),
     "10^6 events of an octet": (lambda: cloudwatch(b",".join([b'{"message":"x"}'] * MILLION)),
                                 "nothing_converted", True),
+    "16 MiB of tiny plain events": (
+        lambda: cloudwatch(b",".join([b'{"id":"","timestamp":0,"message":""}'] * 450_000)),
+        "nothing_converted", True),
     "10^6 events that are none": (lambda: cloudwatch(b",".join([b"1"] * MILLION)), "nothing_converted", True),
     "10^6 lines of an octet": (lambda: b"x\n" * MILLION, "nothing_converted", True),
     "10^6 messages of an octet": (lambda: b'{"message":"x"}\n' * MILLION, "nothing_converted", True),
@@ -94,8 +97,8 @@ BOMBS = {
 
 
 FAST = ("1000:1 gzip", "40 MB of [", "40 MB of [, gzip", "10^6 events of an octet",
-        "10^6 lines of an octet", "10^6 messages of an octet", "base64 in gzip, 8 times",
-        "base64 in gzip in base64, large")
+        "16 MiB of tiny plain events", "10^6 lines of an octet", "10^6 messages of an octet",
+        "base64 in gzip, 8 times", "base64 in gzip in base64, large")
 
 
 def good_time(daemon, size):

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves of the fast way through a CloudWatch message that it is taken by what AWS writes, and by
- * nothing that is written in another way, and that both give the same events; and that questions about
- * sixteen octets are answered alike by vectors and by plain C.
+ * nothing that is written in another way, and that both give the same events; that what it keeps is
+ * bounded; and that questions about sixteen octets are answered alike by vectors and by plain C.
  */
 #include "support.h"
 
 #include "base/sixteen.h"
 #include "decode/envelope.h"
 #include "decode/logevents.h"
+#include "decode/payload.h"
 
 #define HEAD                                                                                       \
 	"{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"1\",\"subscriptionFilters\":[\"x\"],"       \
@@ -103,6 +104,92 @@ static void test_rows(void **state)
 			check(rows[i].text, size, rows[i].plain, rows[i].events);
 }
 
+/* As one that was scanned, with so many octets of what was found. */
+static struct document scanned(size_t octets)
+{
+	struct document d = { .text = malloc(1), .len = 1 };
+	assert_non_null(d.text);
+	plain_init(&d.plain);
+	assert_true(octets == 0 || buf_reserve(&d.plain.found, octets));
+	return d;
+}
+
+/* Many documents keep no more of it than one may; what is let go is only a help. */
+static void test_kept(void **state)
+{
+	(void)state;
+	struct documents some;
+	struct documents more;
+	documents_init(&some);
+	documents_init(&more);
+	for (unsigned i = 0; i < 6; i++) {
+		struct document d = scanned(PLAIN_MOST / 4);
+		assert_true(documents_add(&some, &d));
+		d = scanned(i % 2 == 0 ? PLAIN_MOST / 2 : 0);
+		assert_true(documents_add(&more, &d));
+	}
+	assert_int_equal(some.plain, PLAIN_MOST);
+	assert_int_equal(more.plain, PLAIN_MOST);
+	for (unsigned i = 0; i < 3; i++)
+		documents_drop_first(&some);
+	assert_int_equal(some.plain, PLAIN_MOST / 4);
+	documents_move(&some, &more);
+	assert_int_equal(some.plain, PLAIN_MOST / 4 + PLAIN_MOST / 2);
+	assert_int_equal(more.plain, 0);
+	size_t kept = 0;
+	for (const struct document *d = some.first; d != NULL; d = d->next)
+		kept += d->plain.found.cap;
+	assert_int_equal(kept, some.plain);
+	while (!documents_empty(&some))
+		documents_drop_first(&some);
+	assert_int_equal(some.plain, 0);
+	assert_int_equal(some.size, 0);
+}
+
+/* Of a document with more events than are kept, the others are read as any. */
+static void test_more_than_kept(void **state)
+{
+	(void)state;
+	enum { EVENTS = PLAIN_MOST / sizeof(struct plain_event) + 1000 };
+	const struct slice plain = SLICE_LITERAL(EVENT("", "0", "m") ",");
+	struct stats stats = { .events = 0 };
+	struct limits limits = limits_standard();
+	struct payload *p = payload_new(PAYLOAD_WHOLE, &limits, &stats);
+	struct documents documents;
+	struct logevents events;
+	struct event event;
+	struct fault fault;
+	struct buf text;
+	assert_non_null(p);
+	documents_init(&documents);
+	buf_init(&text, limits.payload);
+	add_text(&text, HEAD);
+	for (unsigned i = 0; i < EVENTS; i++)
+		assert_true(buf_add(&text, plain.data, plain.len));
+	add_text(&text, PLAIN "]}");
+	struct slice in = buf_slice(&text);
+	enum step step;
+	while ((step = payload_next(p, &in, true, &documents, &fault)) == STEP_OK)
+		assert_true(payload_held(p) + documents.size + documents.plain <
+			    text.len + PLAIN_MOST + 2 * DOCUMENT_COST);
+	assert_int_equal(step, STEP_MORE);
+	assert_true(documents.first->borrowed);
+	assert_int_equal(documents.plain, PLAIN_MOST);
+	size_t count = 0;
+	logevents_init(&events);
+	logevents_open(&events, documents.first);
+	while (logevents_next(&events, &event)) {
+		assert_false(event.broken);
+		assert_int_equal(event.text.len, count < EVENTS ? 1 : strlen(LINE));
+		count++;
+	}
+	assert_int_equal(count, EVENTS + 1);
+	logevents_deinit(&events);
+	documents_free(&documents);
+	payload_free(&p);
+	buf_deinit(&text);
+}
+
 static void test_sixteen(void **state)
 {
 	(void)state;
@@ -137,6 +224,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_more_than_kept),
 		cmocka_unit_test(test_sixteen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
