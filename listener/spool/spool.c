@@ -145,7 +145,10 @@ static bool same_marks(const struct delivery *a, const struct delivery *b)
 	return true;
 }
 
-/* The outputs have got all of its flows. One that adds none to those before goes with them. */
+/*
+ * The outputs have got all of its flows. One that adds none to those before goes with them; it may be
+ * gone after this.
+ */
 static void pass(struct spool *s, struct spool_entry *e)
 {
 	struct spool_entry *before = TAILQ_LAST(&s->passed, entries);
@@ -162,23 +165,26 @@ static void pass(struct spool *s, struct spool_entry *e)
 /* Where frames were lost to damage, entries of theirs may be left. */
 static void pass_before(struct spool *s, struct place at)
 {
-	struct spool_entry *e;
-	while ((e = TAILQ_FIRST(&s->ahead)) != NULL && place_compare(e->end, at) <= 0) {
+	struct spool_entry *e = TAILQ_FIRST(&s->ahead);
+	while (e != NULL && place_compare(e->end, at) <= 0) {
+		struct spool_entry *next = TAILQ_NEXT(e, link);
 		TAILQ_REMOVE(&s->ahead, e, link);
 		if (e->events != SPOOL_EVENTS_ALL)
 			worker_deliver(s->worker, &e->delivery);
 		pass(s, e);
+		e = next;
 	}
 }
 
 /* Goes over what needs no replay. */
 static void pass_whole(struct spool *s)
 {
-	struct spool_entry *e;
-	while ((e = TAILQ_FIRST(&s->ahead)) != NULL && e->events == SPOOL_EVENTS_ALL &&
-	       place_compare(e->from, s->read) <= 0) {
+	struct spool_entry *e = TAILQ_FIRST(&s->ahead);
+	while (e != NULL && e->events == SPOOL_EVENTS_ALL && place_compare(e->from, s->read) <= 0) {
+		struct spool_entry *next = TAILQ_NEXT(e, link);
 		TAILQ_REMOVE(&s->ahead, e, link);
 		pass(s, e);
+		e = next;
 	}
 }
 
