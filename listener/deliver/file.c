@@ -47,23 +47,25 @@ static int open_for_reading(const char *path)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-size_t file_begins_with(const char *path, struct slice octets)
+ssize_t file_begins_with(const char *path, struct slice octets)
 {
 	char part[512];
 	size_t same = 0;
+	ssize_t got = 0;
 	int fd = open_for_reading(path);
 	/* Who may write there but not read knows what they do. */
 	if (fd < 0)
-		return octets.len;
+		return (ssize_t)octets.len;
 	while (same < octets.len) {
 		size_t n = octets.len - same < sizeof(part) ? octets.len - same : sizeof(part);
-		ssize_t got = read(fd, part, n);
+		got = read(fd, part, n);
 		if (got <= 0 || memcmp(part, octets.data + same, (size_t)got) != 0)
 			break;
 		same += (size_t)got;
 	}
+	int error = got < 0 ? -errno : 0;
 	close(fd);
-	return same;
+	return error != 0 ? error : (ssize_t)same;
 }
 
 /* Whether there is nothing but zeros from at on, as a crash may leave in place of what was written. */

@@ -17,8 +17,11 @@ MUST_CHECK int file_open(const char *path, bool wait);
 bool file_is_fifo(const char *path);
 /* The size of a regular file; -ESPIPE for everything else, or another negative errno. */
 off_t file_size(int fd);
-/* How many octets at the file's beginning are these; all of them where it may not be read. */
-size_t file_begins_with(const char *path, struct slice octets);
+/*
+ * How many octets at the file's beginning are these, or a negative errno; all of them where it may not
+ * be read.
+ */
+MUST_CHECK ssize_t file_begins_with(const char *path, struct slice octets);
 /*
  * Makes a file of IPFIX Messages (RFC 5655) ready for another session: a message that is cut short,
  * or zeros, as a crash leaves them, are removed, since nothing after them could be decoded; that is logged. 0, or

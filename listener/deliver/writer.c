@@ -128,64 +128,84 @@ static int write_block(struct writer *w, struct slice bytes)
 	}
 }
 
+/* What was found in a file of text that has content. */
+struct found {
+	size_t header; /* octets of it */
+	bool torn;     /* it ends within a line */
+};
+
+static bool cannot_look(const struct writer *w, int error)
+{
+	if (error != 0)
+		log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
+			  error_text(error));
+	return error != 0;
+}
+
 static bool fits_messages(const struct writer *w, int fd)
 {
 	int error = file_mend_messages(w->path, fd);
-	if (error == -EINVAL)
-		log_error("output", "the file is something else than IPFIX; move it away file=%s",
-			  w->path);
-	else if (error != 0)
-		log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
-			  error_text(error));
-	return error == 0;
+	if (error != -EINVAL)
+		return !cannot_look(w, error);
+	log_error("output", "the file is something else than IPFIX; move it away file=%s", w->path);
+	return false;
 }
 
 /*
- * Whether what is to be written can stand in a file that has content; says why not. Of text that a
- * crash cut short the rest comes again from the spool; without one that line is ended by the next
- * block. A header that was cut short is completed.
+ * Of text that a crash cut short the rest comes again from the spool; without one that line is ended
+ * before the next block. A header that was cut short is to be completed.
  */
-static bool fits_file(const struct writer *w, int fd, bool *torn)
+static bool fits_text(const struct writer *w, int fd, off_t size, struct found *found)
 {
-	off_t size = w->path == NULL ? 0 : file_size(fd);
-	*torn = false;
-	if (size == 0 || size == -ESPIPE)
-		return true;
-	if (w->config->encoder.class->messages)
-		return fits_messages(w, fd);
+	ssize_t same = file_begins_with(w->path, buf_slice(&w->header));
+	if (same < 0)
+		return !cannot_look(w, (int)same);
+	found->header = (size_t)same;
+	bool whole = found->header == w->header.len;
 	/* Under another header the records to come would stand in the wrong columns. */
-	size_t same = file_begins_with(w->path, buf_slice(&w->header));
-	if (same < w->header.len && (off_t)same == size)
-		return true;
-	if (same < w->header.len) {
+	if (!whole && same != size)
 		log_error("output",
 			  "the file begins with another header; move it away, or ask for the same "
 			  "columns with --fields file=%s",
 			  w->path);
-		return false;
-	}
-	int error = file_mend_lines(w->path, fd, w->config->mend_lines, torn);
-	if (error != 0)
-		log_error("output", "cannot look at the file file=%s error=\"%s\"", w->path,
-			  error_text(error));
-	return error == 0;
+	if (!whole)
+		return same == size;
+	return !cannot_look(w, file_mend_lines(w->path, fd, w->config->mend_lines, &found->torn));
 }
 
-/* All of it into an empty file; of a file that has content, what it lacks. */
-static int write_header(struct writer *w)
+/* Whether what is to be written can stand in a file that may have content; says why not. */
+static bool fits_file(const struct writer *w, int fd, struct found *found)
+{
+	off_t size = w->path == NULL ? 0 : file_size(fd);
+	*found = (struct found){ .header = 0 };
+	if (size == 0 || size == -ESPIPE)
+		return true;
+	return w->config->encoder.class->messages ? fits_messages(w, fd)
+						  : fits_text(w, fd, size, found);
+}
+
+/* What is not there yet. */
+static int complete_header(struct writer *w, const struct found *found)
 {
 	struct slice header = buf_slice(&w->header);
+	slice_skip(&header, found->header);
+	w->torn = found->torn;
+	return write_block(w, header);
+}
+
+static int write_header(struct writer *w)
+{
+	struct found found = { .header = 0 };
 	off_t size = file_size(w->fd);
 	if (size < 0 && size != -ESPIPE)
 		return (int)size;
 	bool appending = (fcntl(w->fd, F_GETFL) & O_APPEND) != 0 && size > 0;
-	if (!appending)
-		return write_block(w, header);
-	if (!fits_file(w, w->fd, &w->torn))
+	/* Standard output that is appended to has its header. */
+	if (appending && w->path == NULL)
+		return 0;
+	if (appending && !fits_file(w, w->fd, &found))
 		return -EINVAL;
-	size_t same = w->path == NULL ? header.len : file_begins_with(w->path, header);
-	slice_skip(&header, same);
-	return write_block(w, header);
+	return complete_header(w, &found);
 }
 
 /* What is written begins on a line of its own. */
@@ -203,23 +223,22 @@ static int reopen(struct writer *w)
 {
 	if (w->path == NULL)
 		return 0;
-	bool torn;
+	struct found found;
 	int fd = file_open(w->path, false);
 	if (fd < 0) {
 		log_error("output", "cannot reopen, still writing to the old file file=%s error=%s",
 			  w->path, error_text(fd));
 		return 0;
 	}
-	if (!fits_file(w, fd, &torn)) {
+	if (!fits_file(w, fd, &found)) {
 		log_error("output", "still writing to the old file file=%s", w->path);
 		close(fd);
 		return 0;
 	}
 	close(w->fd);
 	w->fd = fd;
-	w->torn = torn;
 	log_info("output", "reopened file=%s", w->path);
-	return w->header.len == 0 ? 0 : write_header(w);
+	return complete_header(w, &found);
 }
 
 static int do_block(struct writer *w, struct block *block)
@@ -448,7 +467,10 @@ static int open_descriptor(struct writer *w)
 			  "collector, or ask for ipfix-csv");
 		return -EINVAL;
 	}
-	return fits_file(w, w->fd, &w->torn) ? 0 : -EINVAL;
+	struct found found;
+	bool fits = fits_file(w, w->fd, &found);
+	w->torn = found.torn;
+	return fits ? 0 : -EINVAL;
 }
 
 static void on_never_started(uv_handle_t *handle)
