@@ -493,6 +493,8 @@ def play_tcp(run, *options):
         if run.listen("-v", "-o", f"ipfix:tcp://127.0.0.1:{collector.port}", *options):
             numbers, lines = run.lines()
             run.put(payloads.plain(lines), numbers)
+            # Its kernel has said ACK; the thread that accepts may not have had its turn.
+            harness.wait_for("a session", lambda: collector.open or run.gone())
             collector.end_session()
             run.wait_log("connection lost")
             numbers, lines = run.lines(1500)
