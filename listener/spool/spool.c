@@ -102,6 +102,11 @@ static void count_octets(struct spool *s)
 	s->worker->stats.spool_bytes = store_octets(s->store);
 }
 
+static void on_octets(void *data)
+{
+	count_octets(data);
+}
+
 static void note_delivered(struct spool *s)
 {
 	struct spool_entry *e = TAILQ_FIRST(&s->passed);
@@ -632,6 +637,7 @@ int spool_open(struct spool **s, struct worker *w, struct seen *seen)
 		return error;
 	}
 	new->worker = w;
+	store_watch(new->store, on_octets, new);
 	count_octets(new);
 	new->seen = seen;
 	new->read = state.delivered;

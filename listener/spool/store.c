@@ -39,6 +39,8 @@ struct store {
 	struct folder folder;
 	uint64_t segment_size;
 	uv_async_t async;
+	void (*on_octets)(void *data);
+	void *data;
 	uv_thread_t thread;
 	uv_mutex_t mutex;
 	uv_cond_t wake;
@@ -450,7 +452,10 @@ static void run(void *arg)
 			hand_back(s, &work.group);
 		}
 		write_notes(s);
+		uint64_t before = store_octets(s);
 		let_go(s, work.delivered, false);
+		if (store_octets(s) != before)
+			uv_async_send(&s->async);
 	} while (!work.stop);
 	if (work.empty)
 		remove_everything(s);
@@ -511,6 +516,12 @@ void store_refuse(struct store *s, struct append *a, int error)
 	hand_back(s, &one);
 }
 
+void store_watch(struct store *s, void (*on_octets)(void *data), void *data)
+{
+	s->on_octets = on_octets;
+	s->data = data;
+}
+
 static void on_stored(uv_async_t *async)
 {
 	struct store *s = async->data;
@@ -523,6 +534,8 @@ static void on_stored(uv_async_t *async)
 		TAILQ_REMOVE(&stored, a, link);
 		a->done(a);
 	}
+	if (!s->closed && s->on_octets != NULL)
+		s->on_octets(s->data);
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

@@ -79,6 +79,8 @@ struct place store_cut(struct store *s, struct place from);
 
 /* Octets of all segments, those about to be appended too. */
 uint64_t store_octets(const struct store *s);
+/* on_octets is called from the loop when they may have become others. */
+void store_watch(struct store *s, void (*on_octets)(void *data), void *data);
 int store_folder(const struct store *s);
 
 #endif
