@@ -199,6 +199,7 @@ static void on_tick(uv_timer_t *timer)
 		conn_tick(c, now_ms);
 		c = next;
 	}
+	takes_tick(&s->takes);
 	accept_waiting(s);
 }
 

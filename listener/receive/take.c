@@ -20,7 +20,8 @@ struct take {
 	char peer[ADDRESS_TEXT];
 	char id[FRAME_ID + 1];
 	enum take_state state;
-	struct digest digest;
+	struct claim claim; /* on its digest; a twin's is not held */
+	unsigned tick;	    /* in which a twin was looked at last */
 	struct buf body;
 	struct hold hold;  /* of its octets */
 	struct slice rest; /* of it, not used yet */
@@ -61,7 +62,7 @@ static struct take *find_same(struct takes *all, const struct digest *digest, bo
 {
 	struct take *t;
 	LIST_FOREACH(t, bucket_of(all, digest), same)
-		if ((t->state == TWIN) == twin && digest_equal(&t->digest, digest))
+		if ((t->state == TWIN) == twin && digest_equal(&t->claim.digest, digest))
 			return t;
 	return NULL;
 }
@@ -100,6 +101,7 @@ static void take_free(struct take *t)
 {
 	LIST_REMOVE(t, same);
 	t->all->count--;
+	seen_release(t->all->seen, &t->claim);
 	worker_unschedule(t->all->worker, &t->turn);
 	worker_forget(t->all->worker, &t->delivery);
 	owe_no_more(t);
@@ -124,6 +126,39 @@ static void start_converting(struct take *t)
 	worker_schedule(t->all->worker, &t->turn);
 }
 
+/* Ends all twins of a payload: what became of one holds for them. */
+static void end_twins(struct takes *all, const struct digest *digest, const struct verdict *verdict)
+{
+	struct take *twin;
+	while ((twin = find_same(all, digest, true)) != NULL) {
+		twin->state = ENDING;
+		tell_converted(twin);
+		end_take(twin, verdict);
+	}
+}
+
+/* A twin of nobody here takes its payload, unless another worker is at it, or it was taken. */
+static enum claim_result claim(struct take *twin, struct seen_payload *seen)
+{
+	struct takes *all = twin->all;
+	enum claim_result result = seen_claim(all->seen, &twin->claim, (int64_t)time(NULL), seen);
+	if (result == CLAIM_HELD)
+		start_converting(twin);
+	all->others = all->others || result == CLAIM_OTHER;
+	return result;
+}
+
+/* The same for one of a payload's twins, and what becomes of them all. */
+static void try_twin(struct takes *all, const struct digest *digest)
+{
+	struct seen_payload seen;
+	struct take *twin = find_same(all, digest, true);
+	if (twin != NULL && find_same(all, digest, false) == NULL &&
+	    claim(twin, &seen) == CLAIM_BEFORE)
+		end_twins(all, digest,
+			  &(struct verdict){ .kind = VERDICT_BEFORE, .flows = seen.flows });
+}
+
 /*
  * What became of a payload holds for its twins, except that one that was not taken for want of room
  * is tried again.
@@ -131,9 +166,8 @@ static void start_converting(struct take *t)
 static void finish(struct take *t, const struct verdict *verdict)
 {
 	struct takes *all = t->all;
-	struct digest digest = t->digest;
+	struct digest digest = t->claim.digest;
 	struct verdict same = *verdict;
-	struct take *twin;
 	if (same.kind == VERDICT_TAKEN) {
 		int64_t now = (int64_t)time(NULL);
 		struct seen_payload seen = { .digest = digest, .seconds = now, .flows = t->flows };
@@ -143,14 +177,9 @@ static void finish(struct take *t, const struct verdict *verdict)
 		same.kind = VERDICT_BEFORE;
 	}
 	end_take(t, verdict);
-	while (same.kind != VERDICT_LATER && (twin = find_same(all, &digest, true)) != NULL) {
-		twin->state = ENDING;
-		tell_converted(twin);
-		end_take(twin, &same);
-	}
-	twin = find_same(all, &digest, true);
-	if (twin != NULL && find_same(all, &digest, false) == NULL)
-		start_converting(twin);
+	if (same.kind != VERDICT_LATER)
+		end_twins(all, &digest, &same);
+	try_twin(all, &digest);
 }
 
 /* ---- conversion ------------------------------------------------------------------------------ */
@@ -203,7 +232,7 @@ static void on_stored(void *data, int error)
 static void store(struct take *t)
 {
 	struct seen_payload payload = {
-		.digest = t->digest,
+		.digest = t->claim.digest,
 		.seconds = (int64_t)time(NULL),
 		.flows = t->flows,
 	};
@@ -322,14 +351,14 @@ static struct take *take_new(struct takes *all, const struct taking *taking, str
 	t->all = all;
 	(void)snprintf(t->peer, sizeof(t->peer), "%s", taking->peer);
 	(void)snprintf(t->id, sizeof(t->id), "%s", taking->id);
-	t->digest = taking->digest;
+	t->claim.digest = taking->digest;
 	t->owner = taking->owner;
 	t->data = taking->data;
 	t->turn = (struct turn){ .work = on_turn, .any_time = all->spool != NULL };
 	t->body = *body;
 	buf_init(body, body->max);
 	worker_hand_over(all->worker, taking->hold, &t->hold, t->body.cap);
-	LIST_INSERT_HEAD(bucket_of(all, &t->digest), t, same);
+	LIST_INSERT_HEAD(bucket_of(all, &t->claim.digest), t, same);
 	all->count++;
 	return t;
 }
@@ -337,20 +366,26 @@ static struct take *take_new(struct takes *all, const struct taking *taking, str
 bool take_begin(struct takes *all, const struct taking *taking, struct buf *body,
 		struct take **take, struct verdict *verdict)
 {
-	const struct seen_payload *seen = seen_find(all->seen, &taking->digest,
-						    (int64_t)time(NULL));
+	struct seen_payload seen;
 	bool twin = find_same(all, &taking->digest, false) != NULL;
+	*take = NULL;
 	*verdict = later_memory;
-	if (seen != NULL)
-		*verdict = (struct verdict){ .kind = VERDICT_BEFORE, .flows = seen->flows };
-	*take = seen != NULL ? NULL : take_new(all, taking, body);
-	if (*take == NULL)
-		buf_deinit(body);
-	else if (twin)
-		(*take)->state = TWIN;
+	if (seen_find(all->seen, &taking->digest, (int64_t)time(NULL), &seen))
+		*verdict = (struct verdict){ .kind = VERDICT_BEFORE, .flows = seen.flows };
 	else
-		start_converting(*take);
-	return *take != NULL;
+		*take = take_new(all, taking, body);
+	if (*take == NULL) {
+		buf_deinit(body);
+		return false;
+	}
+	(*take)->state = TWIN;
+	if (twin || claim(*take, &seen) != CLAIM_BEFORE)
+		return true;
+	/* By another worker, just now. */
+	*verdict = (struct verdict){ .kind = VERDICT_BEFORE, .flows = seen.flows };
+	take_free(*take);
+	*take = NULL;
+	return false;
 }
 
 void take_leave(struct take **take)
@@ -365,6 +400,31 @@ void take_leave(struct take **take)
 		end_take(t, &later_memory);
 	else if (t->state == CONVERTING && t->intake == NULL)
 		finish(t, &later_memory);
+}
+
+/* One that was not asked for in this tick; whatever is tried may change the list. */
+static struct take *next_twin(const struct takes *all, const struct take_bucket *bucket)
+{
+	struct take *t;
+	LIST_FOREACH(t, bucket, same)
+		if (t->state == TWIN && t->tick != all->tick)
+			return t;
+	return NULL;
+}
+
+void takes_tick(struct takes *all)
+{
+	struct take *t;
+	if (!all->others)
+		return;
+	all->others = false;
+	all->tick++;
+	for (size_t i = 0; i < sizeof(all->bucket) / sizeof(*all->bucket); i++)
+		while ((t = next_twin(all, &all->bucket[i])) != NULL) {
+			struct digest digest = t->claim.digest;
+			t->tick = all->tick;
+			try_twin(all, &digest);
+		}
 }
 
 void takes_deinit(struct takes *all)

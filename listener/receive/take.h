@@ -12,7 +12,8 @@
  * The taking of a whole payload, from its last octet to the answer.
  *
  *   take_begin ─▶ seen before? ───────────────────────────────────────────▶ BEFORE (DUP)
- *        ├──────▶ TWIN: the same octets are being taken already ─────┐
+ *        ├──────▶ TWIN: the same octets are being taken already, ────┐
+ *        │              by this worker or another                    │
  *        └──────▶ CONVERTING ─▶ STORING, with a spool ───────────────┼────▶ TAKEN (ACK)
  *                     │            ├─ no room, nothing is out ───────│────▶ LATER (RETRY)
  *                     │            └─ no room, part is out ─▶ RESUMING    │
@@ -52,7 +53,7 @@ struct take_owner {
 struct take;
 struct server;
 
-/* What the takes of one worker share. */
+/* What the takes of one worker share. seen is that of all workers. */
 struct takes {
 	struct server *server;
 	struct worker *worker;
@@ -60,11 +61,16 @@ struct takes {
 	struct spool *spool; /* NULL without --spool */
 	LIST_HEAD(take_bucket, take) bucket[256];
 	unsigned count; /* under way, those without an owner too */
+	bool others;	/* twins may wait for what another worker takes: takes_tick asks */
+	unsigned tick;
 };
 
 void takes_init(struct takes *all, struct server *server, struct seen *seen, struct spool *spool);
 /* Gives up those that are left. No owner may be left, and nothing may be on its way to disk. */
 void takes_deinit(struct takes *all);
+
+/* Asks what became of payloads that other workers take; called a few times a second. */
+void takes_tick(struct takes *all);
 
 struct taking {
 	const char *peer; /* for log lines */

@@ -505,13 +505,13 @@ static void end_frame(struct spool *s, bool damaged)
 		.seconds = (int64_t)time(NULL),
 		.flows = intake_flows(s->intake),
 	};
+	struct seen_payload known;
 	/* It is known already, unless the machine went down between its fdatasync and that of seen. */
-	const struct seen_payload *known = seen_find(s->seen, &payload.digest, payload.seconds);
-	if (known == NULL) {
+	if (!seen_find(s->seen, &payload.digest, payload.seconds, &known)) {
 		(void)seen_add(s->seen, &payload, payload.seconds);
 		spool_remember(s, &payload);
-	} else if (!damaged && payload.flows < known->flows) {
-		tell_fewer(s, payload.flows, known->flows);
+	} else if (!damaged && payload.flows < known.flows) {
+		tell_fewer(s, payload.flows, known.flows);
 	}
 	s->worker->stats.spool_replayed++;
 	drop_current(s);

@@ -6,6 +6,8 @@
  */
 #include "support.h"
 
+#include <uv.h>
+
 #include "spool/seen.h"
 
 /* Digests that a test can tell apart; the first of them share few places in the index. */
@@ -33,13 +35,14 @@ static void add(struct seen *s, uint64_t n, int64_t now)
 	assert_true(seen_add(s, &p, now));
 }
 
-static bool knows(const struct seen *s, uint64_t n, int64_t now)
+static bool knows(struct seen *s, uint64_t n, int64_t now)
 {
 	struct seen_payload p = payload(n, now);
-	const struct seen_payload *found = seen_find(s, &p.digest, now);
-	if (found != NULL)
-		assert_true(digest_equal(&found->digest, &p.digest));
-	return found != NULL;
+	struct seen_payload found;
+	bool known = seen_find(s, &p.digest, now, &found);
+	if (known)
+		assert_true(digest_equal(&found.digest, &p.digest));
+	return known;
 }
 
 static void test_window(void **state)
@@ -71,10 +74,11 @@ static void test_flows(void **state)
 	struct seen_payload p = payload(5, 1000);
 	p.flows = UINT64_MAX;
 	assert_true(seen_add(s, &p, 1000));
-	assert_true(seen_find(s, &p.digest, 1000)->flows == UINT64_MAX);
+	struct seen_payload found;
+	assert_true(seen_find(s, &p.digest, 1000, &found) && found.flows == UINT64_MAX);
 	p.flows = 3;
 	assert_true(seen_add(s, &p, 1001));
-	assert_int_equal(seen_find(s, &p.digest, 1001)->flows, 3);
+	assert_true(seen_find(s, &p.digest, 1001, &found) && found.flows == 3);
 	seen_free(&s);
 }
 
@@ -227,6 +231,80 @@ static void test_model(void **state)
 		run_sequence(seed);
 }
 
+static struct claim claim_of(uint64_t n)
+{
+	return (struct claim){ .digest = payload(n, 0).digest };
+}
+
+static void test_claims(void **state)
+{
+	(void)state;
+	struct seen *s = make(100, 60);
+	struct claim mine = claim_of(1);
+	struct claim theirs = claim_of(1);
+	struct claim other = claim_of(8);
+	struct seen_payload found;
+	assert_int_equal(seen_claim(s, &mine, 1000, &found), CLAIM_HELD);
+	assert_int_equal(seen_claim(s, &theirs, 1000, &found), CLAIM_OTHER);
+	assert_false(theirs.held);
+	assert_int_equal(seen_claim(s, &other, 1000, &found), CLAIM_HELD);
+	/* Given up: the next one may. */
+	seen_release(s, &mine);
+	seen_release(s, &mine);
+	assert_int_equal(seen_claim(s, &theirs, 1000, &found), CLAIM_HELD);
+	/* Taken: nobody else does. */
+	add(s, 1, 1000);
+	assert_int_equal(seen_claim(s, &mine, 1001, &found), CLAIM_BEFORE);
+	assert_int_equal(found.flows, 1);
+	seen_release(s, &theirs);
+	assert_int_equal(seen_claim(s, &mine, 1001, &found), CLAIM_BEFORE);
+	assert_int_equal(seen_claim(s, &mine, 1060, &found), CLAIM_HELD);
+	seen_release(s, &mine);
+	seen_release(s, &other);
+	seen_free(&s);
+}
+
+enum { THREADS = 4, ROUNDS = 2000 };
+
+static struct {
+	struct seen *seen;
+	unsigned taken[ROUNDS]; /* by however many; each claim guards its own */
+} shared;
+
+static void take_all(void *arg)
+{
+	(void)arg;
+	for (unsigned n = 0; n < ROUNDS; n++) {
+		struct claim c = claim_of(n);
+		struct seen_payload found;
+		enum claim_result result;
+		while ((result = seen_claim(shared.seen, &c, 1000, &found)) == CLAIM_OTHER)
+			;
+		if (result == CLAIM_HELD) {
+			struct seen_payload p = payload(n, 1000);
+			shared.taken[n]++;
+			(void)seen_add(shared.seen, &p, 1000);
+		}
+		seen_release(shared.seen, &c);
+	}
+}
+
+/* Threads that all take the same payloads: each is taken once. */
+static void test_threads(void **state)
+{
+	(void)state;
+	uv_thread_t thread[THREADS];
+	shared.seen = make(ROUNDS, 60);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(uv_thread_create(&thread[i], take_all, NULL), 0);
+	for (unsigned i = 0; i < THREADS; i++)
+		uv_thread_join(&thread[i]);
+	for (unsigned n = 0; n < ROUNDS; n++)
+		assert_int_equal(shared.taken[n], 1);
+	assert_int_equal(seen_count(shared.seen), ROUNDS);
+	seen_free(&shared.seen);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,6 +315,8 @@ int main(void)
 		cmocka_unit_test(test_forgotten_in_order),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

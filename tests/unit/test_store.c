@@ -145,9 +145,9 @@ static struct payload *put_good(const char *text)
 
 static bool knows(const struct payload *p)
 {
-	const struct seen_payload *found = seen_find(rig.seen, &p->append.payload.digest,
-						     (int64_t)time(NULL));
-	return found != NULL && found->flows == p->append.payload.flows;
+	struct seen_payload found;
+	return seen_find(rig.seen, &p->append.payload.digest, (int64_t)time(NULL), &found) &&
+	       found.flows == p->append.payload.flows;
 }
 
 /* Reads everything from a place on: which of the payloads are there, in how much damage. */
