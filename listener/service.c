@@ -50,6 +50,7 @@ struct service {
 	uint64_t ending_ms; /* when the end began */
 	bool abort;
 	unsigned stop_signals;
+	unsigned hups;
 	int status;
 	uv_signal_t signals[4];
 	size_t watched; /* of them */
@@ -290,7 +291,7 @@ static void on_hup(uv_signal_t *signal, int number)
 	bool ready = s->phase == RUNNING && (s->listening || s->reader != NULL);
 	if (ready)
 		tell_reloading(s);
-	worker_reopen_outputs(&s->worker);
+	worker_reopen_outputs(&s->worker, ++s->hups);
 	bool good = !s->listening || reload(s);
 	if (ready)
 		tell_ready(s, good ? "" : "; the new configuration is wrong, the old one is used");
@@ -300,7 +301,9 @@ static void on_usr1(uv_signal_t *signal, int number)
 {
 	struct service *s = signal->data;
 	(void)number;
-	worker_print_stats(&s->worker, stderr);
+	struct counts counts = { .stats = { 0 } };
+	worker_count(&s->worker, &counts);
+	counts_print(&counts, s->first, stderr);
 	(void)fflush(stderr);
 }
 
@@ -458,7 +461,7 @@ static bool start(struct service *s)
 {
 	/* A reader's first record tells the columns, unless the user did. */
 	bool begin = !s->config->read || s->config->columns_known;
-	return worker_open_outputs(&s->worker, begin, on_outputs_up);
+	return worker_open_outputs(&s->worker, NULL, begin, on_outputs_up);
 }
 
 static bool make_loop(struct service *s)
@@ -489,6 +492,17 @@ static int begin(struct service *s)
 	return start(s) ? 0 : 1;
 }
 
+static void log_left_out(const struct service *s, const struct counts *counts)
+{
+	for (size_t i = 0; i < s->first->outputs; i++)
+		if (counts->output[i].no_address > 0)
+			log_warn("output",
+				 "records without both addresses have no place in this format, "
+				 "csv and json take them output=%s records=%llu",
+				 s->first->output[i].name,
+				 (unsigned long long)counts->output[i].no_address);
+}
+
 static int finish(struct service *s)
 {
 	if (s->listening)
@@ -506,7 +520,9 @@ static int finish(struct service *s)
 		if (reader_failed(s->reader))
 			s->status = 1;
 	}
-	worker_log_left_out(&s->worker);
+	struct counts counts = { .stats = { 0 } };
+	worker_count(&s->worker, &counts);
+	log_left_out(s, &counts);
 	if (s->spool != NULL)
 		spool_close(s->spool);
 	if (s->listening)

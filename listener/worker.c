@@ -331,10 +331,13 @@ bool worker_init(struct worker *w, const struct config *config)
 	return true;
 }
 
-static int open_output(struct worker *w, const struct output_config *config, bool begin)
+static int open_output(struct worker *w, const struct output_config *config,
+		       const struct worker *beside, bool begin)
 {
-	struct output **o = &w->pipeline.output[w->pipeline.outputs];
-	int error = output_open(o, config, &w->loop, on_progress, w);
+	unsigned number = w->pipeline.outputs;
+	struct output **o = &w->pipeline.output[number];
+	int error = output_open(o, config, beside == NULL ? NULL : beside->pipeline.output[number],
+				&w->loop, on_progress, w);
 	if (error != 0)
 		return error;
 	w->pipeline.outputs++;
@@ -344,11 +347,12 @@ static int open_output(struct worker *w, const struct output_config *config, boo
 	return known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
 }
 
-bool worker_open_outputs(struct worker *w, bool begin, void (*on_outputs_up)(struct worker *w))
+bool worker_open_outputs(struct worker *w, const struct worker *beside, bool begin,
+			 void (*on_outputs_up)(struct worker *w))
 {
 	for (size_t i = 0; i < w->config->outputs; i++) {
 		const struct output_config *config = &w->config->output[i];
-		int error = open_output(w, config, begin);
+		int error = open_output(w, config, beside, begin);
 		if (error != 0) {
 			log_error("output", "cannot open option=\"--output %s\" error=\"%s\"",
 				  config->name, error_text(error));
@@ -387,27 +391,29 @@ int worker_close(struct worker *w, bool abort)
 	return uv_loop_close(&w->loop);
 }
 
-void worker_reopen_outputs(struct worker *w)
+void worker_reopen_outputs(struct worker *w, unsigned hup)
 {
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		output_reopen(w->pipeline.output[i]);
+		output_reopen(w->pipeline.output[i], hup);
 }
 
-void worker_log_left_out(const struct worker *w)
+void worker_count(const struct worker *w, struct counts *sum)
 {
-	for (unsigned i = 0; i < w->pipeline.outputs; i++) {
-		const struct output *o = w->pipeline.output[i];
-		if (output_no_address(o) > 0)
-			log_warn("output",
-				 "records without both addresses have no place in this format, "
-				 "csv and json take them output=%s records=%llu",
-				 output_name(o), (unsigned long long)output_no_address(o));
-	}
-}
-
-void worker_print_stats(struct worker *w, FILE *out)
-{
-	stats_print(&w->stats, out);
+	stats_add(&sum->stats, &w->stats);
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
-		output_print_stats(w->pipeline.output[i], i, out);
+		output_count(w->pipeline.output[i], &sum->output[i]);
+}
+
+void counts_add(struct counts *sum, const struct counts *more)
+{
+	stats_add(&sum->stats, &more->stats);
+	for (unsigned i = 0; i < OUTPUT_LIMIT; i++)
+		output_counters_add(&sum->output[i], &more->output[i]);
+}
+
+void counts_print(const struct counts *c, const struct config *config, FILE *out)
+{
+	stats_print(&c->stats, out);
+	for (unsigned i = 0; i < config->outputs; i++)
+		output_counters_print(&c->output[i], &config->output[i], i, out);
 }

@@ -86,10 +86,10 @@ MUST_CHECK bool worker_init(struct worker *w, const struct config *config);
 /*
  * Opens the configured outputs, and calls on_outputs_up once all of them are: at once, or from the
  * loop when collectors have been connected to. begin: write headers now, with the configured columns,
- * instead of waiting for the first flow. False after the reason was logged; worker_close is due in
- * any case.
+ * instead of waiting for the first flow. beside: a worker whose files these are too, NULL for none.
+ * False after the reason was logged; worker_close is due in any case.
  */
-MUST_CHECK bool worker_open_outputs(struct worker *w, bool begin,
+MUST_CHECK bool worker_open_outputs(struct worker *w, const struct worker *beside, bool begin,
 				    void (*on_outputs_up)(struct worker *w));
 /* No more is to come: the outputs send what waits for its time. */
 void worker_last_call(struct worker *w);
@@ -129,9 +129,19 @@ void worker_hand_over(struct worker *w, struct hold *from, struct hold *to, size
 /* Gives everything back. */
 void worker_release(struct worker *w, struct hold *hold);
 
-void worker_reopen_outputs(struct worker *w);
-/* Says which outputs left out records for want of an address. */
-void worker_log_left_out(const struct worker *w);
-void worker_print_stats(struct worker *w, FILE *out);
+/* hup: how many times the process was told to. */
+void worker_reopen_outputs(struct worker *w, unsigned hup);
+
+/* What workers have counted, with their outputs, by the order of the options. */
+struct counts {
+	struct stats stats;
+	struct output_counters output[OUTPUT_LIMIT];
+};
+
+/* Adds what the worker has counted until now. */
+void worker_count(const struct worker *w, struct counts *sum);
+void counts_add(struct counts *sum, const struct counts *more);
+/* As name=value, one a line. */
+void counts_print(const struct counts *c, const struct config *config, FILE *out);
 
 #endif

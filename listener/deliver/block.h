@@ -32,6 +32,8 @@ struct block {
 	bool carried;	/* pulled, and not yet delivered or returned */
 	bool delivered; /* at least once */
 	bool sent;	/* at least once: another time makes duplicates */
+	unsigned
+		hup; /* BLOCK_REOPEN: which one, so that a file that several share is opened once */
 	uint64_t first; /* flows that the output had taken before this block's first */
 	struct batch batch;
 

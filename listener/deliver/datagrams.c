@@ -415,8 +415,10 @@ static void on_look_up(uv_timer_t *timer)
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
-static int datagrams_open(struct transport **t, struct output *o, uv_loop_t *loop)
+static int datagrams_open(struct transport **t, struct output *o, uv_loop_t *loop,
+			  struct transport *beside)
 {
+	(void)beside; /* each worker has a session of its own */
 	struct datagrams *d = calloc(1, sizeof(*d));
 	if (d == NULL)
 		return -ENOMEM;

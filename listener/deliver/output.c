@@ -436,11 +436,6 @@ int output_error(const struct output *o)
 	return o->error;
 }
 
-uint64_t output_no_address(const struct output *o)
-{
-	return o->no_address;
-}
-
 unsigned output_hides(const struct output *o, const struct format *format)
 {
 	unsigned hidden = 0;
@@ -457,29 +452,40 @@ const char *output_name(const struct output *o)
 	return o->config->name;
 }
 
-void output_print_stats(const struct output *o, unsigned number, FILE *out)
+void output_count(const struct output *o, struct output_counters *sum)
 {
-	bool network = destination_is_network(&o->config->destination);
-	const struct {
-		const char *name;
-		uint64_t value;
-		bool applies;
-	} rows[] = {
-		{ "flows", o->taken, true },
-		{ "no_address", o->no_address, true },
-		{ "texts_cut", encoder_texts_cut(&o->encoder),
-		  o->encoder.settings.aws_elements != 0 },
-		{ "up", o->up, network },
-		{ "sessions", o->sessions, network },
-		{ "flows_resent", o->resent, network },
-		{ "flows_lost", o->lost, network },
-		{ "bytes", o->bytes, true },
-		{ "bytes_written", o->bytes_delivered, true },
+	sum->flows += o->taken;
+	sum->no_address += o->no_address;
+	sum->texts_cut += encoder_texts_cut(&o->encoder);
+	sum->up += o->up;
+	sum->sessions += o->sessions;
+	sum->flows_resent += o->resent;
+	sum->flows_lost += o->lost;
+	sum->bytes += o->bytes;
+	sum->bytes_written += o->bytes_delivered;
+}
+
+void output_counters_add(struct output_counters *sum, const struct output_counters *more)
+{
+#define X(member, which, help) sum->member += more->member;
+	OUTPUT_COUNTERS(X)
+#undef X
+}
+
+void output_counters_print(const struct output_counters *c, const struct output_config *config,
+			   unsigned number, FILE *out)
+{
+	enum { EVERY, NETWORK, AWS };
+	const bool applies[] = {
+		[EVERY] = true,
+		[NETWORK] = destination_is_network(&config->destination),
+		[AWS] = config->encoder.aws_elements != 0,
 	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		if (rows[i].applies)
-			fprintf(out, "output%u_%s=%" PRIu64 "\n", number, rows[i].name,
-				rows[i].value);
+#define X(member, which, help)                                                                     \
+	if (applies[which])                                                                        \
+		fprintf(out, "output%u_" #member "=%" PRIu64 "\n", number, c->member);
+	OUTPUT_COUNTERS(X)
+#undef X
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
@@ -512,8 +518,8 @@ void output_set_tls(struct output *o, struct tls_context *tls)
 	o->tls = tls_context_share(tls);
 }
 
-int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
-		output_progress_cb on_progress, void *data)
+int output_open(struct output **o, const struct output_config *config, const struct output *beside,
+		uv_loop_t *loop, output_progress_cb on_progress, void *data)
 {
 	struct output *new = calloc(1, sizeof(*new));
 	if (new == NULL)
@@ -525,7 +531,9 @@ int output_open(struct output **o, const struct output_config *config, uv_loop_t
 	TAILQ_INIT(&new->ready);
 	TAILQ_INIT(&new->undelivered);
 	encoder_init(&new->encoder, &config->encoder);
-	int error = transport_of(&config->destination)->open(&new->transport, new, loop);
+	int error = transport_of(&config->destination)
+			    ->open(&new->transport, new, loop,
+				   beside == NULL ? NULL : beside->transport);
 	if (error != 0) {
 		encoder_deinit(&new->encoder);
 		free(new);
@@ -541,7 +549,9 @@ bool output_begin(struct output *o, const struct format *columns)
 {
 	if (o->begun)
 		return true;
-	if (!encoder_begin(&o->encoder, columns))
+	if (o->transport->class->columns != NULL && encoder_needs_columns(&o->encoder))
+		columns = o->transport->class->columns(o->transport, columns);
+	if (columns == NULL || !encoder_begin(&o->encoder, columns))
 		return false;
 	o->begun = true;
 	if (o->up)
@@ -551,7 +561,7 @@ bool output_begin(struct output *o, const struct format *columns)
 	return true;
 }
 
-void output_reopen(struct output *o)
+void output_reopen(struct output *o, unsigned hup)
 {
 	if (o->transport->class->reopen == NULL)
 		return;
@@ -565,6 +575,7 @@ void output_reopen(struct output *o)
 	}
 	b->output = o;
 	b->kind = BLOCK_REOPEN;
+	b->hup = hup;
 	/* The old file ends here, with what belongs to its flows. */
 	encoder_last_call(&o->encoder);
 	o->flushing = !TAILQ_EMPTY(&o->open);

@@ -38,8 +38,13 @@ struct output;
 /* Something was delivered, failed (output_error), or came up (output_was_up). */
 typedef void (*output_progress_cb)(void *data);
 
-/* Opens the destination, or begins to. The loop must run until the output is closed. */
-MUST_CHECK int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
+/*
+ * Opens the destination, or begins to. The loop must run until the output is closed. beside: the same
+ * output of another worker, not closed yet, or NULL. They share a file or standard output; to a
+ * collector each has a session of its own.
+ */
+MUST_CHECK int output_open(struct output **o, const struct output_config *config,
+			   const struct output *beside, uv_loop_t *loop,
 			   output_progress_cb on_progress, void *data);
 
 /* What sessions over TLS begin with from now on; NULL changes nothing. */
@@ -84,8 +89,6 @@ uint64_t output_taken(const struct output *o);
 uint64_t output_delivered_flows(const struct output *o);
 /* 0, or why nothing more can be delivered. */
 int output_error(const struct output *o);
-/* Records that were left out. */
-uint64_t output_no_address(const struct output *o);
 /*
  * How many columns of a format the output does not show, though nobody asked for that with
  * --fields: its header was written before.
@@ -93,10 +96,36 @@ uint64_t output_no_address(const struct output *o);
 unsigned output_hides(const struct output *o, const struct format *format);
 const char *output_name(const struct output *o);
 
-/* Opens a file anew, after what was encoded until now is written. */
-void output_reopen(struct output *o);
-/* Prints its counters as outputN_name=value lines. */
-void output_print_stats(const struct output *o, unsigned number, FILE *out);
+/*
+ * Opens a file anew, after what was encoded until now is written. hup: how many times the process was
+ * told to, as a file that several share is opened anew once.
+ */
+void output_reopen(struct output *o, unsigned hup);
+
+/* What an output counts: name, which outputs (EVERY, NETWORK, or AWS: --aws-elements), meaning. */
+#define OUTPUT_COUNTERS(X)                                                                         \
+	X(flows, EVERY, "records taken")                                                           \
+	X(no_address, EVERY, "records left out for want of addresses")                             \
+	X(texts_cut, AWS, "texts of AWS's elements that did not fit a message")                    \
+	X(up, NETWORK, "sessions there are now")                                                   \
+	X(sessions, NETWORK, "sessions begun")                                                     \
+	X(flows_resent, NETWORK, "records sent again after a session broke")                       \
+	X(flows_lost, NETWORK, "records in datagrams that were refused")                           \
+	X(bytes, EVERY, "octets of records encoded")                                               \
+	X(bytes_written, EVERY, "octets of records delivered")
+
+struct output_counters {
+#define X(member, which, help) uint64_t member;
+	OUTPUT_COUNTERS(X)
+#undef X
+};
+
+/* Adds its counters to those of the same output of other workers. */
+void output_count(const struct output *o, struct output_counters *sum);
+void output_counters_add(struct output_counters *sum, const struct output_counters *more);
+/* Prints those that such an output has as outputN_name=value lines. */
+void output_counters_print(const struct output_counters *c, const struct output_config *config,
+			   unsigned number, FILE *out);
 
 /*
  * Ends the output: what is encoded is delivered first where that is only a matter of writing, or

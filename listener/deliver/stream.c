@@ -370,8 +370,10 @@ static void on_wire_closed(struct wire *w)
 	end_handle(s);
 }
 
-static int stream_open(struct transport **t, struct output *o, uv_loop_t *loop)
+static int stream_open(struct transport **t, struct output *o, uv_loop_t *loop,
+		       struct transport *beside)
 {
+	(void)beside; /* each worker has a session of its own */
 	struct stream *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return -ENOMEM;

@@ -17,9 +17,16 @@ struct transport {
 struct transport_class {
 	/*
 	 * Opens the destination, or begins to: output_session() is called, now or later, when the
-	 * first session has begun. 0 or a negative errno: it cannot be.
+	 * first session has begun. beside: the same output's of another worker, or NULL; a file is
+	 * shared with it. 0 or a negative errno: it cannot be.
 	 */
-	int (*open)(struct transport **t, struct output *o, uv_loop_t *loop);
+	int (*open)(struct transport **t, struct output *o, uv_loop_t *loop,
+		    struct transport *beside);
+	/*
+	 * The columns of all who write to the destination, which are those that came first: they
+	 * live as long as the transport. NULL without memory. May be NULL: everybody has their own.
+	 */
+	const struct format *(*columns)(struct transport *t, const struct format *columns);
 	/* There is something to pull, or more of it. */
 	void (*kick)(struct transport *t);
 	/* HUP. May be NULL. */

@@ -62,7 +62,8 @@ static void drop_blocks(struct transport *t)
 	}
 }
 
-static int drop_open(struct transport **t, struct output *o, uv_loop_t *loop);
+static int drop_open(struct transport **t, struct output *o, uv_loop_t *loop,
+		     struct transport *beside);
 
 static void drop_close(struct transport *t, bool abort)
 {
@@ -80,9 +81,11 @@ const struct transport_class transport_writer = {
 	.close = drop_close,
 };
 
-static int drop_open(struct transport **t, struct output *o, uv_loop_t *loop)
+static int drop_open(struct transport **t, struct output *o, uv_loop_t *loop,
+		     struct transport *beside)
 {
 	(void)loop;
+	(void)beside;
 	*t = malloc(sizeof(**t));
 	if (*t == NULL)
 		fail("no memory");
@@ -184,7 +187,8 @@ static struct run *run_new(struct bench *b, const struct way *way)
 	};
 	pipeline_init(&r->pipeline, &b->limits, &b->sources, &r->stats, &r->once);
 	if (way->encoder != NULL) {
-		if (output_open(&r->pipeline.output[0], &r->config, &b->loop, NULL, NULL) != 0)
+		if (output_open(&r->pipeline.output[0], &r->config, NULL, &b->loop, NULL, NULL) !=
+		    0)
 			fail("no memory");
 		r->pipeline.outputs = 1;
 	}

@@ -26,10 +26,11 @@ void fake_output_deliver(uint64_t flows)
 
 /* ---- in place of deliver/output.c ------------------------------------------------------------ */
 
-int output_open(struct output **o, const struct output_config *config, uv_loop_t *loop,
-		output_progress_cb on_progress, void *data)
+int output_open(struct output **o, const struct output_config *config, const struct output *beside,
+		uv_loop_t *loop, output_progress_cb on_progress, void *data)
 {
 	(void)config;
+	(void)beside;
 	(void)loop;
 	fake_output.taken = fake_output.delivered = 0;
 	fake_output.on_progress = on_progress;
@@ -115,12 +116,6 @@ int output_error(const struct output *o)
 	return 0;
 }
 
-uint64_t output_no_address(const struct output *o)
-{
-	(void)o;
-	return 0;
-}
-
 unsigned output_hides(const struct output *o, const struct format *format)
 {
 	(void)o;
@@ -134,14 +129,29 @@ const char *output_name(const struct output *o)
 	return "fake";
 }
 
-void output_reopen(struct output *o)
+void output_reopen(struct output *o, unsigned hup)
 {
 	(void)o;
+	(void)hup;
 }
 
-void output_print_stats(const struct output *o, unsigned number, FILE *out)
+void output_count(const struct output *o, struct output_counters *sum)
 {
 	(void)o;
+	(void)sum;
+}
+
+void output_counters_add(struct output_counters *sum, const struct output_counters *more)
+{
+	(void)sum;
+	(void)more;
+}
+
+void output_counters_print(const struct output_counters *c, const struct output_config *config,
+			   unsigned number, FILE *out)
+{
+	(void)c;
+	(void)config;
 	(void)number;
 	(void)out;
 }
