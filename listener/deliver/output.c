@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "deliver/columns.h"
 #include "deliver/transport.h"
 
 enum {
@@ -36,6 +37,7 @@ struct output {
 	struct encoder encoder;
 	struct transport *transport;
 	struct tls_context *tls; /* of the next session; NULL when it is not over TLS */
+	struct columns *columns; /* of a header or of templates, for all workers */
 	uv_timer_t tick;
 
 	struct blocks open; /* being filled, oldest first */
@@ -530,12 +532,18 @@ int output_open(struct output **o, const struct output_config *config, const str
 	TAILQ_INIT(&new->open);
 	TAILQ_INIT(&new->ready);
 	TAILQ_INIT(&new->undelivered);
+	new->columns = beside == NULL ? columns_new() : columns_share(beside->columns);
+	if (new->columns == NULL) {
+		free(new);
+		return -ENOMEM;
+	}
 	encoder_init(&new->encoder, &config->encoder);
 	int error = transport_of(&config->destination)
 			    ->open(&new->transport, new, loop,
 				   beside == NULL ? NULL : beside->transport);
 	if (error != 0) {
 		encoder_deinit(&new->encoder);
+		columns_release(&new->columns);
 		free(new);
 		return error;
 	}
@@ -549,8 +557,8 @@ bool output_begin(struct output *o, const struct format *columns)
 {
 	if (o->begun)
 		return true;
-	if (o->transport->class->columns != NULL && encoder_needs_columns(&o->encoder))
-		columns = o->transport->class->columns(o->transport, columns);
+	if (encoder_needs_columns(&o->encoder))
+		columns = columns_agree(o->columns, columns);
 	if (columns == NULL || !encoder_begin(&o->encoder, columns))
 		return false;
 	o->begun = true;
@@ -593,6 +601,7 @@ static void on_tick_closed(uv_handle_t *handle)
 		free(o->spare[--o->spares]);
 	encoder_deinit(&o->encoder);
 	tls_context_free(&o->tls);
+	columns_release(&o->columns);
 	free(o);
 }
 

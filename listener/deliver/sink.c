@@ -36,9 +36,6 @@ struct sink {
 	bool begun;   /* the header was looked after */
 	unsigned hup; /* the last that the file was opened anew for */
 	struct buf header;
-
-	pthread_mutex_t columns_mutex; /* never held for long: loops take it */
-	struct format *columns;	       /* once somebody has some */
 };
 
 static const char *name_of(const struct sink *s)
@@ -313,20 +310,7 @@ int sink_reopen(struct sink *s, unsigned hup, const atomic_bool *abort)
 	return unlock(s, due ? reopen(s, abort) : 0);
 }
 
-/* ---- the loops' side ------------------------------------------------------------------------- */
-
-const struct format *sink_columns(struct sink *s, const struct format *columns)
-{
-	pthread_mutex_lock(&s->columns_mutex);
-	if (s->columns == NULL) {
-		s->columns = malloc(sizeof(*s->columns));
-		if (s->columns != NULL)
-			*s->columns = *columns;
-	}
-	columns = s->columns;
-	pthread_mutex_unlock(&s->columns_mutex);
-	return columns;
-}
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 /*
  * Opens the descriptor, unless it is a FIFO that has no reader. Whether text with a header fits its
@@ -365,7 +349,6 @@ int sink_open(struct sink **s, const struct output_config *config)
 	atomic_init(&new->holders, 1);
 	atomic_init(&new->open, false);
 	pthread_mutex_init(&new->mutex, NULL);
-	pthread_mutex_init(&new->columns_mutex, NULL);
 	buf_init(&new->header, 0);
 	int error = open_descriptor(new);
 	if (error != 0) {
@@ -396,8 +379,6 @@ void sink_close(struct sink **s)
 	if (old->path != NULL && old->fd >= 0)
 		close(old->fd);
 	buf_deinit(&old->header);
-	free(old->columns);
 	pthread_mutex_destroy(&old->mutex);
-	pthread_mutex_destroy(&old->columns_mutex);
 	free(old);
 }

@@ -13,8 +13,8 @@
  * file turns out to be empty: at the start, and after it was opened anew. After an error nothing more
  * is written.
  *
- * All of it may block but sink_open and what is said to be the loop's. A writer that is aborted, and
- * interrupted by a signal until it has noticed, gives up what it writes and what it waits for.
+ * What writes may block. A writer that is aborted, and interrupted by a signal until it has noticed,
+ * gives up what it writes and what it waits for.
  */
 struct sink;
 
@@ -30,12 +30,6 @@ bool sink_is_open(const struct sink *s);
 struct sink *sink_share(struct sink *s);
 /* Closes it when it was the last holder's. */
 void sink_close(struct sink **s);
-
-/*
- * The loop's: the columns that all who write there have, which are those that came first. They live as
- * long as the sink; NULL without memory.
- */
-const struct format *sink_columns(struct sink *s, const struct format *columns);
 
 /* Waits for a FIFO's reader. As sink_write; a writer that is aborted leaves the others waiting. */
 MUST_CHECK int sink_wait(struct sink *s, const atomic_bool *abort);

@@ -22,11 +22,6 @@ struct transport_class {
 	 */
 	int (*open)(struct transport **t, struct output *o, uv_loop_t *loop,
 		    struct transport *beside);
-	/*
-	 * The columns of all who write to the destination, which are those that came first: they
-	 * live as long as the transport. NULL without memory. May be NULL: everybody has their own.
-	 */
-	const struct format *(*columns)(struct transport *t, const struct format *columns);
 	/* There is something to pull, or more of it. */
 	void (*kick)(struct transport *t);
 	/* HUP. May be NULL. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/thread.h"
 #include "deliver/sink.h"
 #include "deliver/transport.h"
 
@@ -106,19 +107,11 @@ static void on_abort_signal(int signal)
 	(void)signal;
 }
 
-/* The thread sees no signal but the one that interrupts it; the others are the main loop's. */
 static int start_thread(struct writer *w)
 {
 	struct sigaction action = { .sa_handler = on_abort_signal };
-	sigset_t blocked;
-	sigset_t before;
 	sigaction(ABORT_SIGNAL, &action, NULL);
-	sigfillset(&blocked);
-	sigdelset(&blocked, ABORT_SIGNAL);
-	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	int error = uv_thread_create(&w->thread, run, w);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
+	return thread_start(&w->thread, "writer", ABORT_SIGNAL, run, w);
 }
 
 /* ---- the loop's side ------------------------------------------------------------------------- */
@@ -200,11 +193,6 @@ static void on_finished(uv_async_t *async)
 	take_back_finished(w);
 	fill_queue(w, QUEUE_MOST);
 	output_progress(w->transport.output);
-}
-
-static const struct format *writer_columns(struct transport *t, const struct format *columns)
-{
-	return sink_columns(writer_of(t)->sink, columns);
 }
 
 /*
@@ -339,7 +327,6 @@ static void writer_close(struct transport *t, bool abort)
 
 const struct transport_class transport_writer = {
 	.open = writer_open,
-	.columns = writer_columns,
 	.kick = writer_kick,
 	.reopen = writer_reopen,
 	.close = writer_close,
