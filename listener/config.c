@@ -178,6 +178,13 @@ static void choose_columns(struct config *c)
 			add_columns(&c->columns, c->sources.rules[i].format);
 }
 
+/* What one worker's session of a udp output may send of --udp-rate. */
+static uint64_t udp_share(const struct config *c)
+{
+	uint64_t share = c->limits.udp_rate / c->workers;
+	return share == 0 ? 1 : share;
+}
+
 /* What holds for all outputs, put where each finds it. */
 static void settle_outputs(struct config *c)
 {
@@ -197,7 +204,7 @@ static void settle_outputs(struct config *c)
 		o->wait_for_space = !c->read;
 		o->patient = !c->read && c->spool != NULL;
 		o->mend_lines = o->patient;
-		o->udp_rate = c->limits.udp_rate;
+		o->udp_rate = c->limits.udp_rate == 0 ? 0 : udp_share(c);
 		o->reconnect_max_ms = c->limits.reconnect_max * 1000;
 		ipfix = ipfix || e->class->messages;
 		fields_used = fields_used || e->class->takes_columns || e->aws_elements != 0;
@@ -222,6 +229,33 @@ static bool check_mtu(const struct config *c)
 		}
 	}
 	return true;
+}
+
+/* What several workers cannot do together. */
+static bool check_workers(const struct config *c)
+{
+	unsigned standard_input = 0;
+	if (c->workers == 1)
+		return true;
+	for (size_t i = 0; i < c->outputs; i++) {
+		const struct output_config *o = &c->output[i];
+		if (o->encoder.class->messages && !destination_is_network(&o->destination)) {
+			log_error("config",
+				  "IPFIX in a file or on standard output is one session, which "
+				  "several workers cannot share; give it a collector, or leave "
+				  "--workers at 1 option=\"--output %s\"",
+				  o->name);
+			return false;
+		}
+	}
+	if (c->limits.connections < c->workers) {
+		log_error("config", "fewer than --workers option=\"--max-connections %llu\"",
+			  (unsigned long long)c->limits.connections);
+		return false;
+	}
+	for (size_t i = 0; i < c->files; i++)
+		standard_input += strcmp(c->file[i], "-") == 0;
+	return standard_input <= 1 || usage("standard input more than once", "--read");
 }
 
 static bool load_tokens(struct config *c)
@@ -320,7 +354,7 @@ static bool load(struct config *c, int argc, char **argv)
 		return false;
 	choose_columns(c);
 	settle_outputs(c);
-	return check_mtu(c);
+	return check_mtu(c) && check_workers(c);
 }
 
 bool config_load(struct config **config, int argc, char **argv)
@@ -332,6 +366,7 @@ bool config_load(struct config **config, int argc, char **argv)
 	}
 	atomic_init(&c->references, 1);
 	c->log_level = LOG_INFO;
+	c->workers = 1;
 	c->limits = limits_standard();
 	c->sources.standard.domain = 1;
 	bool ok = source_set_exporter(&c->sources.standard, SLICE_LITERAL("127.0.0.1")) &&
@@ -428,6 +463,7 @@ void config_describe(const struct config *c, FILE *out)
 		describe_rule(&c->sources.rules[i], out);
 	if (c->aws_elements != 0)
 		fprintf(out, "aws-elements %u\n", c->aws_elements);
+	fprintf(out, "workers %u\n", c->workers);
 	if (c->packet_addresses)
 		fputs("packet-addresses\n", out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);

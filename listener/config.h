@@ -14,7 +14,7 @@
 #include "flow/source.h"
 #include "receive/tokens.h"
 
-enum { LISTEN_LIMIT = 16, OUTPUT_LIMIT = 16, HOST_TEXT = 64 };
+enum { LISTEN_LIMIT = 16, OUTPUT_LIMIT = 16, HOST_TEXT = 64, WORKERS_MOST = 64 };
 
 /* An address to listen on, as given and taken apart. */
 struct listen_address {
@@ -39,6 +39,7 @@ struct config {
 	char *config_file;
 	char *ready_file;
 	char *spool; /* folder, or NULL */
+	unsigned workers;
 	enum log_level log_level;
 
 	struct listen_address listen[LISTEN_LIMIT];

@@ -323,6 +323,15 @@ static bool set_spool(struct config *c, const char *value, char why[WHY_ROOM])
 	return set_text(&c->spool, value, why);
 }
 
+static bool set_workers(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	uint64_t n;
+	if (!number_parse(slice_text(value), WORKERS_MOST, &n) || n == 0)
+		return option_wrong(why, "not a number from 1 to %d", WORKERS_MOST);
+	c->workers = (unsigned)n;
+	return true;
+}
+
 static bool set_task(struct config *c, enum config_task task)
 {
 	/* --help beats --version beats --check-config, whatever their order. */
@@ -459,6 +468,13 @@ const struct option_row option_rows[] = {
 	  .line_only = true,
 	  .set = set_read,
 	  .help = "convert FILEs instead of listening (- is standard input), then exit" },
+	{ .name = "workers",
+	  .letter = 'w',
+	  .form = OPTION_VALUE,
+	  .value = "N",
+	  .set = set_workers,
+	  .help = "convert with N threads side by side, each with sessions of its own to collectors; "
+		  "default 1" },
 	{ .name = "allow",
 	  .form = OPTION_REPEAT,
 	  .value = "CIDR",

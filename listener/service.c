@@ -1,92 +1,173 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of the process: start, signals, and an end in good order.
+ * The life of the process: start, signals, and an end in good order. What is one worker's is
+ * station.c's; here they are begun, told, asked and waited for together.
  *
- *   TERM, INT ─▶ a last call for what is on its way ─▶ drain the peers ─▶ wait for the outputs
- *                └────────── --drain-timeout, or a second signal ──────────┴─▶ give up the rest
+ *   TERM, INT ─▶ the stations end ─▶ all are over
+ *                └── --drain-timeout, or a second signal ──▶ they give up the rest
  *   HUP       ─▶ files opened anew; sources, tokens, certificates, --allow and limits read again
  *   USR1      ─▶ counters
  *   output failed for good ─▶ stop at once, exit 1
+ *
+ * Whatever has to be known of all stations is asked in rounds: each answers the number of the last
+ * question, and what was wanted is done once all have. A station that hangs answers nothing, and the
+ * watchdog is not told.
  */
 #include "service.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "receive/inherited.h"
-#include "receive/reader.h"
-#include "receive/server.h"
+#include "station.h"
 
 enum {
-	LAST_CALL_MS = 250, /* connections and octets that the kernel has may still come in */
-	POLL_MS = 20,	    /* how often the end looks whether it is reached */
 	PROGRESS_MS = 10000,
-	SPARE_FILES = 64, /* descriptors beside those of connections */
+	SPARE_FILES = 64, /* descriptors beside those of connections, of each worker */
 	SPARE_SECS = 5,	  /* that the end may take beyond --drain-timeout */
 	STATUS_ROOM = 512,
-	LOCK_WAIT_MS = 2000, /* a spool's last process may be ending yet */
 };
 
-enum phase { RUNNING, LAST_CALL, DRAINING, WRITING, OVER };
+enum stage {
+	OPENING,   /* the outputs */
+	BEGINNING, /* the stations have been told to listen, or to read */
+	RUNNING,
+	ENDING,
+};
+
+/* What is to be done once all stations have answered. */
+enum wanted {
+	WANT_COUNTERS = 1,
+	WANT_PROGRESS = 2,
+	WANT_RELOADED = 4,
+	WANT_WATCHDOG = 8,
+};
 
 struct service {
 	const struct config *first; /* whose outputs are open */
 	const struct config *config;
 	int argc;
 	char **argv;
-	struct worker worker;
 	struct seen *seen;
-	struct spool *spool; /* NULL without --spool */
-	struct server server;
-	struct reader *reader;
-	bool listening;
-	enum phase phase;
-	uint64_t ending_ms; /* when the end began */
-	bool abort;
+	struct sockets sockets;
+	struct reading reading;
+	struct station_plan plan;
+	struct station *station[WORKERS_MOST];
+	struct station_news news[WORKERS_MOST];
+	unsigned stations; /* made */
+	uv_async_t news_async;
+	enum stage stage;
+	bool aborted;
 	unsigned stop_signals;
 	unsigned hups;
+	unsigned question; /* the last */
+	unsigned wanted;
+	bool reloaded; /* WANT_RELOADED: the new configuration is in force */
 	int status;
 	uv_signal_t signals[4];
 	size_t watched; /* of them */
-	uv_timer_t end_timer;
 	uv_timer_t progress_timer;
 	struct notify notify;
 	uv_timer_t watchdog_timer;
 	unsigned inherited; /* listening sockets that came with the process */
 };
 
-static uint64_t now_ms(const struct service *s)
+static uv_loop_t *loop_of(struct service *s)
 {
-	return uv_now(&s->worker.loop);
+	return station_loop(s->station[0]);
+}
+
+static bool is_listening(const struct service *s)
+{
+	return s->stage != OPENING && !s->first->read && s->sockets.count > 0;
+}
+
+/* ---- all stations ---------------------------------------------------------------------------- */
+
+static void begin_all(struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		station_begin(s->station[i]);
+}
+
+static void end_all(struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		station_end(s->station[i]);
+}
+
+static void abort_all(struct service *s)
+{
+	s->aborted = true;
+	for (unsigned i = 0; i < s->stations; i++)
+		station_abort(s->station[i]);
+}
+
+static void fail(struct service *s)
+{
+	s->status = 1;
+	abort_all(s);
+}
+
+static void ask_all(struct service *s, unsigned wanted)
+{
+	s->wanted |= wanted;
+	s->question++;
+	for (unsigned i = 0; i < s->stations; i++)
+		station_ask(s->station[i], s->question);
+}
+
+/* Whether all have answered that have not ended. */
+static bool is_answered(const struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		if (!s->news[i].over && s->news[i].answered != s->question)
+			return false;
+	return true;
+}
+
+/* What they counted together, as of their answers; the number of files that were read. */
+static size_t add_up(const struct service *s, struct counts *sum)
+{
+	size_t files = 0;
+	*sum = (struct counts){ .stats = { 0 } };
+	for (unsigned i = 0; i < s->stations; i++) {
+		counts_add(sum, &s->news[i].counts);
+		files += s->news[i].files;
+	}
+	return files;
 }
 
 /* ---- the service manager ----------------------------------------------------------------------- */
 
-/* From the loop, so that a loop that hangs is found out. */
+/* From the main loop, and only if every other loop has turned since the last time. */
 static void on_watchdog_timer(uv_timer_t *timer)
 {
 	struct service *s = timer->data;
-	notify_tell(&s->notify, "WATCHDOG=1");
+	bool turned = is_answered(s);
+	if (turned)
+		notify_tell(&s->notify, "WATCHDOG=1");
+	ask_all(s, turned ? 0 : WANT_WATCHDOG);
 }
 
 static void tell_ready(const struct service *s, const char *more)
 {
 	char addresses[STATUS_ROOM] = "";
-	FILE *out = s->listening ? fmemopen(addresses, sizeof(addresses), "w") : NULL;
+	bool listening = is_listening(s);
+	FILE *out = listening ? fmemopen(addresses, sizeof(addresses), "w") : NULL;
 	if (out != NULL) {
-		server_print_addresses(&s->server, out);
+		sockets_print(&s->sockets, out);
 		(void)fclose(out);
 	}
 	for (char *end = addresses; (end = strchr(end, '\n')) != NULL;)
 		*end = end[1] == '\0' ? '\0' : ' ';
-	notify_tell(&s->notify, "READY=1\nSTATUS=%s %s%s",
-		    s->listening ? "listening on" : "reading", addresses, more);
+	notify_tell(&s->notify, "READY=1\nSTATUS=%s %s%s", listening ? "listening on" : "reading",
+		    addresses, more);
 }
 
 /* As reloading begins; the time is CLOCK_MONOTONIC's, as is the manager's own. */
@@ -104,73 +185,13 @@ static void tell_stopping(const struct service *s)
 		    secs * 1000000);
 }
 
-/* ---- the end --------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
-static void stop(struct service *s, bool abort)
+static void begin_end(struct service *s)
 {
-	s->phase = OVER;
-	s->abort = abort;
-	uv_stop(&s->worker.loop);
-}
-
-static void begin_writing(struct service *s)
-{
-	s->phase = WRITING;
-	if (s->spool != NULL)
-		spool_stop(s->spool);
-	worker_last_call(&s->worker);
-}
-
-/* Whether everything is where it is safe. */
-static bool is_written(const struct service *s)
-{
-	if (s->listening && server_is_taking(&s->server))
-		return false;
-	if (s->spool == NULL)
-		return worker_delivered(&s->worker);
-	bool between = spool_is_between(s->spool) || pipeline_full(&s->worker.pipeline);
-	return between && worker_may_leave(&s->worker);
-}
-
-static void on_drained(struct server *server)
-{
-	begin_writing(server->data);
-}
-
-static void give_up(struct service *s)
-{
-	if (s->phase == WRITING && s->spool != NULL && worker_has_copies(&s->worker)) {
-		log_info("main", "not done within --drain-timeout, the rest stays in the spool");
-	} else {
-		log_error("main", "not done within --drain-timeout, giving up on what is left");
-		s->status = 1;
-	}
-	stop(s, true);
-}
-
-static void on_end_timer(uv_timer_t *timer)
-{
-	struct service *s = timer->data;
-	uint64_t waited = now_ms(s) - s->ending_ms;
-	if (s->phase == LAST_CALL && waited >= LAST_CALL_MS) {
-		s->phase = DRAINING;
-		server_drain(&s->server, on_drained);
-	}
-	if (s->phase == WRITING && is_written(s))
-		stop(s, false);
-	else if (s->phase != OVER && s->stop_signals > 0 &&
-		 waited >= s->config->limits.drain * 1000)
-		give_up(s);
-}
-
-static void begin_end(struct service *s, enum phase phase)
-{
-	s->phase = phase;
+	s->stage = ENDING;
 	tell_stopping(s);
-	if (phase == WRITING)
-		begin_writing(s);
-	s->ending_ms = now_ms(s);
-	uv_timer_start(&s->end_timer, on_end_timer, 0, POLL_MS);
+	end_all(s);
 }
 
 static void on_stop_signal(uv_signal_t *signal, int number)
@@ -179,38 +200,19 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 	const char *name = number == SIGINT ? "INT" : "TERM";
 	if (s->stop_signals++ > 0) {
 		log_warn("main", "stopping at once signal=%s", name);
-		s->status = 1;
-		stop(s, true);
-	} else if (s->reader != NULL) {
-		log_warn("main", "interrupted, the rest is not read signal=%s", name);
-		reader_stop(s->reader);
-		s->status = 1;
-		begin_end(s, WRITING);
-	} else if (!s->listening) {
+		fail(s);
+	} else if (s->stage == OPENING) {
 		log_warn("main", "stopped before the outputs were up signal=%s", name);
+		fail(s);
+	} else if (s->first->read) {
+		log_warn("main", "interrupted, the rest is not read signal=%s", name);
 		s->status = 1;
-		stop(s, true);
+		begin_end(s);
 	} else {
 		log_info("main", "draining signal=%s", name);
-		begin_end(s, LAST_CALL);
+		begin_end(s);
 	}
 }
-
-static void on_output_error(struct worker *w)
-{
-	struct service *s = w->data;
-	s->status = 1;
-	stop(s, true);
-}
-
-static void on_read_done(struct reader *reader, void *data)
-{
-	struct service *s = data;
-	(void)reader;
-	begin_end(s, WRITING);
-}
-
-/* ---- other signals --------------------------------------------------------------------------- */
 
 static bool text_equal(const char *a, const char *b)
 {
@@ -240,7 +242,7 @@ static bool outputs_differ(const struct config *a, const struct config *b)
 static bool needs_restart(const struct config *a, const struct config *b)
 {
 	bool differs = a->listens != b->listens || !text_equal(a->spool, b->spool) ||
-		       !text_equal(a->ready_file, b->ready_file) ||
+		       !text_equal(a->ready_file, b->ready_file) || a->workers != b->workers ||
 		       a->limits.spool_segment != b->limits.spool_segment ||
 		       a->limits.remembered != b->limits.remembered ||
 		       a->limits.remembered_most != b->limits.remembered_most;
@@ -253,7 +255,7 @@ static bool needs_restart(const struct config *a, const struct config *b)
 static void raise_file_limit(const struct config *config)
 {
 	struct rlimit limit;
-	rlim_t wanted = config->limits.connections + SPARE_FILES;
+	rlim_t wanted = config->limits.connections + (rlim_t)SPARE_FILES * config->workers;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
@@ -263,54 +265,95 @@ static void raise_file_limit(const struct config *config)
 			 (unsigned long long)limit.rlim_cur);
 }
 
-static bool reload(struct service *s)
+/* The new configuration, NULL when it is wrong; in force from here on. */
+static const struct config *reload(struct service *s)
 {
 	struct config *config;
 	if (!config_load(&config, s->argc, s->argv)) {
 		log_error("main", "the new configuration is not used, the old one stays in force");
-		return false;
+		return NULL;
 	}
 	if (needs_restart(s->first, config))
-		log_warn("main",
-			 "other listeners, outputs, columns, duplicates' memory or another spool "
-			 "take effect at a restart");
+		log_warn(
+			"main",
+			"other listeners, outputs, columns, workers, duplicates' memory or another "
+			"spool take effect at a restart");
 	raise_file_limit(config);
 	tokens_succeed(&config->tokens, &s->config->tokens);
 	log_set_level(config->log_level);
-	worker_set_config(&s->worker, config);
 	config_release(s->config);
 	s->config = config;
-	log_info("main", "configuration read again");
-	return true;
+	return config;
 }
 
 static void on_hup(uv_signal_t *signal, int number)
 {
 	struct service *s = signal->data;
 	(void)number;
-	bool ready = s->phase == RUNNING && (s->listening || s->reader != NULL);
-	if (ready)
+	if (s->stage == RUNNING)
 		tell_reloading(s);
-	worker_reopen_outputs(&s->worker, ++s->hups);
-	bool good = !s->listening || reload(s);
-	if (ready)
+	const struct config *config = is_listening(s) ? reload(s) : NULL;
+	s->reloaded = config != NULL;
+	s->hups++;
+	for (unsigned i = 0; i < s->stations; i++)
+		station_renew(s->station[i], s->hups, config);
+	ask_all(s, WANT_RELOADED);
+}
+
+/* The new configuration is in force everywhere. */
+static void on_reloaded(struct service *s)
+{
+	bool good = s->reloaded || s->first->read;
+	if (s->reloaded)
+		log_info("main", "configuration read again");
+	if (s->stage == RUNNING)
 		tell_ready(s, good ? "" : "; the new configuration is wrong, the old one is used");
 }
 
 static void on_usr1(uv_signal_t *signal, int number)
 {
-	struct service *s = signal->data;
 	(void)number;
-	struct counts counts = { .stats = { 0 } };
-	worker_count(&s->worker, &counts);
-	counts_print(&counts, s->first, stderr);
-	(void)fflush(stderr);
+	ask_all(signal->data, WANT_COUNTERS);
 }
 
 static void on_progress_timer(uv_timer_t *timer)
 {
-	struct service *s = timer->data;
-	reader_log(s->reader, false);
+	ask_all(timer->data, WANT_PROGRESS);
+}
+
+static void log_progress(const struct service *s, const char *when)
+{
+	struct counts sum;
+	size_t files = add_up(s, &sum);
+	const struct stats *stats = &sum.stats;
+	log_info("read",
+		 "%s files=%zu of=%zu octets=%" PRIu64 " events=%" PRIu64 " flows=%" PRIu64
+		 " nodata=%" PRIu64 " skipdata=%" PRIu64 " rejected=%" PRIu64
+		 " payloads_rejected=%" PRIu64,
+		 when, files, s->reading.files, stats->bytes_received, stats->events, stats->flows,
+		 stats->nodata, stats->skipdata, stats->rejected, stats->payloads_rejected);
+}
+
+static void print_counters(const struct service *s)
+{
+	struct counts sum;
+	(void)add_up(s, &sum);
+	counts_print(&sum, s->first, stderr);
+	(void)fflush(stderr);
+}
+
+static void do_wanted(struct service *s)
+{
+	unsigned wanted = s->wanted;
+	s->wanted = 0;
+	if (wanted & WANT_RELOADED)
+		on_reloaded(s);
+	if (wanted & WANT_COUNTERS)
+		print_counters(s);
+	if (wanted & WANT_PROGRESS)
+		log_progress(s, "so far");
+	if (wanted & WANT_WATCHDOG)
+		notify_tell(&s->notify, "WATCHDOG=1");
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
@@ -330,7 +373,7 @@ static bool watch_signals(struct service *s)
 	int error = 0;
 	for (size_t i = 0; error == 0 && i < sizeof(watched) / sizeof(*watched); i++) {
 		uv_signal_t *handle = &s->signals[i];
-		error = uv_signal_init(&s->worker.loop, handle);
+		error = uv_signal_init(loop_of(s), handle);
 		if (error != 0)
 			break;
 		s->watched++;
@@ -351,7 +394,7 @@ static bool write_ready_file(struct service *s)
 	FILE *file = (size_t)len < sizeof(beside) ? fopen(beside, "we") : NULL;
 	bool ok = file != NULL;
 	if (ok) {
-		server_print_addresses(&s->server, file);
+		sockets_print(&s->sockets, file);
 		ok = !ferror(file);
 		ok = fclose(file) == 0 && ok && rename(beside, path) == 0;
 	}
@@ -361,40 +404,83 @@ static bool write_ready_file(struct service *s)
 	return ok;
 }
 
-static bool start_listening(struct service *s)
+/* Nobody is listened to before there is somewhere to put what they send. */
+static void on_all_up(struct service *s)
 {
-	s->listening = true;
-	if (server_init(&s->server, &s->worker, s->inherited, s->seen, s->spool) != 0)
-		return false;
-	s->server.data = s;
-	if (s->spool != NULL)
-		spool_start(s->spool);
-	return s->config->ready_file == NULL || write_ready_file(s);
+	s->stage = BEGINNING;
+	if (s->first->read)
+		uv_timer_start(&s->progress_timer, on_progress_timer, PROGRESS_MS, PROGRESS_MS);
+	else if (sockets_open(&s->sockets, s->config, s->stations, s->inherited) != 0) {
+		fail(s);
+		return;
+	}
+	begin_all(s);
 }
 
-static bool start_reading(struct service *s)
+static void on_all_begun(struct service *s)
 {
-	s->reader = reader_new(&s->worker, s->config->file, s->config->files, on_read_done, s);
-	if (s->reader == NULL) {
-		log_error("read", "out of memory");
-		return false;
-	}
-	uv_timer_start(&s->progress_timer, on_progress_timer, PROGRESS_MS, PROGRESS_MS);
+	s->stage = RUNNING;
+	if (s->first->read || s->config->ready_file == NULL || write_ready_file(s))
+		tell_ready(s, "");
+	else
+		fail(s);
+}
+
+static bool all_up(const struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		if (!s->news[i].up)
+			return false;
 	return true;
 }
 
-/* Nobody is listened to before there is somewhere to put what they send. */
-static void on_outputs_up(struct worker *w)
+static bool all_begun(const struct service *s)
 {
-	struct service *s = w->data;
-	if (s->phase != RUNNING)
-		return;
-	if (s->config->read ? start_reading(s) : start_listening(s)) {
-		tell_ready(s, "");
-		return;
-	}
-	s->status = 1;
-	stop(s, true);
+	for (unsigned i = 0; i < s->stations; i++)
+		if (!s->news[i].begun)
+			return false;
+	return true;
+}
+
+static bool any_failed(const struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		if (s->news[i].failed)
+			return true;
+	return false;
+}
+
+static bool all_over(const struct service *s)
+{
+	for (unsigned i = 0; i < s->stations; i++)
+		if (!s->news[i].over)
+			return false;
+	return true;
+}
+
+/* Something has changed at some station, or several. */
+static void on_news(uv_async_t *async)
+{
+	struct service *s = async->data;
+	for (unsigned i = 0; i < s->stations; i++)
+		station_look(s->station[i], &s->news[i]);
+	if (any_failed(s) && !s->aborted)
+		fail(s);
+	if (s->stage == OPENING && !s->aborted && all_up(s))
+		on_all_up(s);
+	if (s->stage == BEGINNING && !s->aborted && all_begun(s))
+		on_all_begun(s);
+	if (s->wanted != 0 && is_answered(s))
+		do_wanted(s);
+	if (all_over(s))
+		uv_stop(async->loop);
+}
+
+/* From any thread. */
+static void send_news(void *data)
+{
+	struct service *s = data;
+	uv_async_send(&s->news_async);
 }
 
 /*
@@ -408,135 +494,114 @@ static bool prepare_taking(struct service *s)
 	if (s->config->read)
 		return true;
 	s->seen = seen_new(limits->remembered_most, limits->remembered);
+	s->plan.seen = s->seen;
 	if (s->seen != NULL && digest_of(SLICE_NONE, &digest))
 		return true;
 	log_error("main", "%s", s->seen == NULL ? "out of memory" : "no SHA-256 from OpenSSL");
 	return false;
 }
 
-/* Who comes right after a process that was killed finds the spool still locked for a moment. */
-static int open_spool_soon(struct service *s)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000 };
-	uint64_t until = uv_hrtime() + LOCK_WAIT_MS * 1000000ull;
-	int error;
-	while ((error = spool_open(&s->spool, &s->worker, s->seen)) == -EWOULDBLOCK &&
-	       uv_hrtime() < until)
-		nanosleep(&pause, NULL);
-	return error;
-}
-
-/* What does not go away by itself. */
-static bool is_mistake(int error)
-{
-	switch (-error) {
-	case EACCES:
-	case EISDIR:
-	case ELOOP:
-	case ENAMETOOLONG:
-	case ENOENT:
-	case ENOTDIR:
-	case EPERM:
-	case EROFS:
-	case EWOULDBLOCK:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* 0, or the exit status. */
-static int open_spool(struct service *s)
+/* More workers than files would have nothing to do. */
+static void make_plan(struct service *s)
 {
 	const struct config *c = s->config;
-	int error = c->read || c->spool == NULL ? 0 : open_spool_soon(s);
-	if (error == 0)
-		return 0;
-	log_error("spool", "cannot use it option=\"--spool %s\" error=\"%s\"", c->spool,
-		  error == -EWOULDBLOCK ? "another process uses it" : error_text(error));
-	return is_mistake(error) ? 2 : 1;
+	bool few = c->read && c->files < c->workers;
+	s->reading.file = c->file;
+	s->reading.files = c->files;
+	atomic_init(&s->reading.next, 0);
+	s->plan = (struct station_plan){
+		.config = s->first,
+		.stations = few ? (unsigned)c->files : c->workers,
+		.sockets = &s->sockets,
+		.reading = &s->reading,
+		.on_news = send_news,
+		.data = s,
+	};
 }
 
-static bool start(struct service *s)
+/* Number 0, and on its loop what is the process's. */
+static bool make_first(struct service *s)
 {
-	/* A reader's first record tells the columns, unless the user did. */
-	bool begin = !s->config->read || s->config->columns_known;
-	return worker_open_outputs(&s->worker, NULL, begin, on_outputs_up);
-}
-
-static bool make_loop(struct service *s)
-{
-	if (!worker_init(&s->worker, s->config))
+	if (!station_new(&s->station[0], &s->plan, 0))
 		return false;
-	s->worker.data = s;
-	s->worker.on_output_error = on_output_error;
-	uv_timer_init(&s->worker.loop, &s->end_timer);
-	uv_timer_init(&s->worker.loop, &s->progress_timer);
-	uv_timer_init(&s->worker.loop, &s->watchdog_timer);
+	s->stations = 1;
+	int error = uv_async_init(loop_of(s), &s->news_async, on_news);
+	if (error != 0) {
+		log_error("main", "no news error=\"%s\"", error_text(error));
+		station_close(&s->station[0], &s->news[0]);
+		return false;
+	}
+	s->news_async.data = s;
+	uv_timer_init(loop_of(s), &s->progress_timer);
+	uv_timer_init(loop_of(s), &s->watchdog_timer);
+	s->progress_timer.data = s;
 	s->watchdog_timer.data = s;
 	if (s->notify.watchdog_ms > 0)
 		uv_timer_start(&s->watchdog_timer, on_watchdog_timer, 0, s->notify.watchdog_ms);
-	s->end_timer.data = s;
-	s->progress_timer.data = s;
 	return true;
 }
 
 /* The exit status if it has failed already, else 0. */
-static int begin(struct service *s)
+static int open_all(struct service *s)
 {
-	if (!watch_signals(s) || !prepare_taking(s))
-		return 1;
-	int failed = open_spool(s);
-	if (failed != 0)
-		return failed;
-	return start(s) ? 0 : 1;
+	int failed = 0;
+	for (unsigned i = 0; i < s->plan.stations && failed == 0; i++) {
+		if (i > 0 && !station_new(&s->station[i], &s->plan, i))
+			return 1;
+		s->stations = i + 1;
+		failed = station_open(s->station[i], s->station[0]);
+	}
+	for (unsigned i = 1; i < s->stations && failed == 0; i++)
+		failed = station_start(s->station[i]) == 0 ? 0 : 1;
+	return failed;
 }
 
-static void log_left_out(const struct service *s, const struct counts *counts)
+static int begin(struct service *s)
 {
+	return watch_signals(s) && prepare_taking(s) ? open_all(s) : 1;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void log_left_out(const struct service *s)
+{
+	struct counts sum;
+	(void)add_up(s, &sum);
 	for (size_t i = 0; i < s->first->outputs; i++)
-		if (counts->output[i].no_address > 0)
+		if (sum.output[i].no_address > 0)
 			log_warn("output",
 				 "records without both addresses have no place in this format, "
 				 "csv and json take them output=%s records=%llu",
 				 s->first->output[i].name,
-				 (unsigned long long)counts->output[i].no_address);
+				 (unsigned long long)sum.output[i].no_address);
 }
 
+/* Number 0 last: what is the process's is on its loop. */
 static int finish(struct service *s)
 {
-	if (s->listening)
-		server_close(&s->server);
+	while (s->stations > 1) {
+		unsigned i = --s->stations;
+		station_close(&s->station[i], &s->news[i]);
+	}
 	for (size_t i = 0; i < s->watched; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	/* Their standard action would end it with flows that are not written. */
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGUSR1, SIG_IGN);
-	uv_close((uv_handle_t *)&s->end_timer, NULL);
+	uv_close((uv_handle_t *)&s->news_async, NULL);
 	uv_close((uv_handle_t *)&s->progress_timer, NULL);
 	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
-	if (s->reader != NULL) {
-		reader_stop(s->reader);
-		if (reader_failed(s->reader))
-			s->status = 1;
-	}
-	struct counts counts = { .stats = { 0 } };
-	worker_count(&s->worker, &counts);
-	log_left_out(s, &counts);
-	if (s->spool != NULL)
-		spool_close(s->spool);
-	if (s->listening)
-		server_deinit(&s->server);
-	int error = worker_close(&s->worker, s->abort);
-	spool_free(&s->spool);
+	station_close(&s->station[0], &s->news[0]);
+	sockets_close(&s->sockets);
 	seen_free(&s->seen);
-	if (s->reader != NULL)
-		reader_log(s->reader, true);
-	reader_free(&s->reader);
-	if (error != 0)
-		log_error("main", "the event loop has handles left error=\"%s\"",
-			  error_text(error));
-	return error != 0 ? 1 : s->status;
+	s->stations = s->plan.stations;
+	for (unsigned i = 0; i < s->stations; i++)
+		if (s->news[i].status != 0)
+			s->status = 1;
+	log_left_out(s);
+	if (s->first->read && s->stage != OPENING)
+		log_progress(s, "done");
+	return s->status;
 }
 
 int service_run(const struct config *config, int argc, char **argv)
@@ -554,13 +619,16 @@ int service_run(const struct config *config, int argc, char **argv)
 	notify_init(&s->notify);
 	if (!config->read)
 		raise_file_limit(config);
+	make_plan(s);
 	bool taken = config->read || inherited_take(&s->inherited);
-	if (taken && make_loop(s)) {
+	if (taken && make_first(s)) {
 		int failed = begin(s);
-		if (failed != 0)
+		if (failed != 0) {
 			s->status = failed;
-		else
-			uv_run(&s->worker.loop, UV_RUN_DEFAULT);
+			abort_all(s);
+		} else {
+			uv_run(loop_of(s), UV_RUN_DEFAULT);
+		}
 		status = finish(s);
 	}
 	notify_deinit(&s->notify);

@@ -128,6 +128,12 @@ static void update_spin(struct worker *w)
 
 /* ---- room in memory -------------------------------------------------------------------------- */
 
+uint64_t worker_share(const struct worker *w, uint64_t limit)
+{
+	uint64_t share = limit / w->workers;
+	return share == 0 ? 1 : share;
+}
+
 /*
  * Out of the loop: who frees room is in the middle of something, which those who are woken might
  * change.
@@ -164,7 +170,7 @@ static void set_held(struct worker *w, struct hold *hold, size_t octets)
 bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
 {
 	bool fits = octets <= hold->octets ||
-		    w->held - hold->octets + octets <= w->config->limits.in_flight;
+		    w->held - hold->octets + octets <= worker_share(w, w->config->limits.in_flight);
 	if (!fits && alone && w->beyond == NULL)
 		w->beyond = hold;
 	if (fits || (alone && w->beyond == hold)) {
@@ -310,10 +316,11 @@ static void on_progress(void *data)
 
 /* ---- the worker ------------------------------------------------------------------------------ */
 
-bool worker_init(struct worker *w, const struct config *config)
+bool worker_init(struct worker *w, const struct config *config, unsigned workers)
 {
 	memset(w, 0, sizeof(*w));
 	w->config = config;
+	w->workers = workers;
 	TAILQ_INIT(&w->turns);
 	TAILQ_INIT(&w->any_time);
 	TAILQ_INIT(&w->deliveries);

@@ -10,7 +10,8 @@
 #include "pipeline.h"
 
 /*
- * One thread, one loop, one pipeline. Whoever has octets to convert queues for turns. Most turns are
+ * One thread, one loop, one pipeline. Workers share nothing but what says that it may be shared.
+ * Whoever has octets to convert queues for turns. Most turns are
  * given while no output is full, so a sleeping reader stops conversion, and with it reading, but
  * never the loop; those who can do without the outputs have a queue of their own, and the two take
  * turns.
@@ -56,6 +57,7 @@ struct hold {
 struct worker {
 	uv_loop_t loop;
 	const struct config *config; /* for new peers; each keeps a reference to its own */
+	unsigned workers;	     /* that there are, with this one */
 	struct stats stats;
 	struct once once;
 	struct pipeline pipeline;
@@ -81,8 +83,10 @@ struct worker {
 	void *data;				 /* the owner's */
 };
 
-/* Starts the loop's machinery. False after the reason was logged. */
-MUST_CHECK bool worker_init(struct worker *w, const struct config *config);
+/* Starts the loop's machinery, of one of so many workers. False after the reason was logged. */
+MUST_CHECK bool worker_init(struct worker *w, const struct config *config, unsigned workers);
+/* What this worker may have of what all may have together; at least 1. */
+uint64_t worker_share(const struct worker *w, uint64_t limit);
 /*
  * Opens the configured outputs, and calls on_outputs_up once all of them are: at once, or from the
  * loop when collectors have been connected to. begin: write headers now, with the configured columns,

@@ -444,6 +444,11 @@ static void refuse(struct conn *c)
 		log_warn("peer", "connection refused: address not in --allow peer=%s", c->peer);
 }
 
+static uint64_t most_of_an_address(const struct conn *c)
+{
+	return worker_share(c->worker, c->config->limits.connections_per_address);
+}
+
 static void refuse_one_more(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -452,7 +457,7 @@ static void refuse_one_more(struct conn *c)
 		log_warn("peer",
 			 "connection refused: --max-connections-per-address reached peer=%s "
 			 "limit=%llu",
-			 c->peer, (unsigned long long)c->config->limits.connections_per_address);
+			 c->peer, (unsigned long long)most_of_an_address(c));
 }
 
 /* Whether the peer may stay; a NULL address is that of a peer which is gone again. */
@@ -463,8 +468,8 @@ static bool admit(struct conn *c, const struct address *a)
 		return false;
 	}
 	c->network = a == NULL ? UINT64_MAX : address_network(a);
-	int error = census_enter(&c->server->census, c->network,
-				 c->config->limits.connections_per_address, &c->household);
+	int error = census_enter(&c->server->census, c->network, most_of_an_address(c),
+				 &c->household);
 	if (error == -EDQUOT)
 		refuse_one_more(c);
 	else if (error != 0)

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,9 +17,7 @@ enum { READ_SIZE = 256 * 1024 };
 
 struct reader {
 	struct worker *worker;
-	char **file;
-	size_t files;
-	size_t next; /* the file after the one being read */
+	struct reading *reading;
 	size_t read; /* files read to their end */
 	void (*on_done)(struct reader *r, void *data);
 	void *data;
@@ -76,9 +73,8 @@ static void watch(struct reader *r)
 	r->flags = -1;
 }
 
-static bool open_file(struct reader *r)
+static bool open_file(struct reader *r, const char *name)
 {
-	const char *name = r->file[r->next++];
 	bool standard = strcmp(name, "-") == 0;
 	r->fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
 	if (r->fd < 0) {
@@ -152,16 +148,24 @@ static void tell_fault(struct reader *r, const struct fault *fault)
 		  log_escape(fault_sample(fault), sample));
 }
 
+/* The next file that nobody has taken; NULL when there is none. */
+static const char *next_file(struct reader *r)
+{
+	size_t next = r->stopped ? r->reading->files : atomic_fetch_add(&r->reading->next, 1);
+	return next < r->reading->files ? r->reading->file[next] : NULL;
+}
+
 static enum turn_result on_turn(struct turn *turn)
 {
 	struct reader *r = CONTAINER_OF(turn, struct reader, turn);
 	struct fault fault;
 	while (r->name == NULL) {
-		if (r->stopped || r->next == r->files) {
+		const char *name = next_file(r);
+		if (name == NULL) {
 			r->on_done(r, r->data);
 			return TURN_DONE;
 		}
-		(void)open_file(r);
+		(void)open_file(r, name);
 	}
 	if (r->in.len == 0 && !r->eof && !intake_pending(r->intake) && !read_more(r))
 		return TURN_DONE;
@@ -177,16 +181,14 @@ static enum turn_result on_turn(struct turn *turn)
 	return TURN_YIELD;
 }
 
-struct reader *reader_new(struct worker *w, char **file, size_t files,
+struct reader *reader_new(struct worker *w, struct reading *reading,
 			  void (*on_done)(struct reader *r, void *data), void *data)
 {
 	struct reader *r = malloc(sizeof(*r));
 	if (r == NULL)
 		return NULL;
 	r->worker = w;
-	r->file = file;
-	r->files = files;
-	r->next = 0;
+	r->reading = reading;
 	r->read = 0;
 	r->on_done = on_done;
 	r->data = data;
@@ -211,15 +213,9 @@ bool reader_failed(const struct reader *r)
 	return r->failed;
 }
 
-void reader_log(const struct reader *r, bool done)
+size_t reader_files(const struct reader *r)
 {
-	const struct stats *s = &r->worker->stats;
-	log_info("read",
-		 "%s files=%zu of=%zu octets=%" PRIu64 " events=%" PRIu64 " flows=%" PRIu64
-		 " nodata=%" PRIu64 " skipdata=%" PRIu64 " rejected=%" PRIu64
-		 " payloads_rejected=%" PRIu64,
-		 done ? "done" : "so far", r->read, r->files, s->bytes_received, s->events,
-		 s->flows, s->nodata, s->skipdata, s->rejected, s->payloads_rejected);
+	return r->read;
 }
 
 void reader_free(struct reader **r)

@@ -5,15 +5,19 @@
  */
 #include "receive/server.h"
 
-#include <netinet/in.h>
-
+#include "base/error.h"
 #include "base/log.h"
 
 enum { BACKLOG = 1024, TICK_MS = 250 };
 
+static uint64_t most_connections(const struct server *s)
+{
+	return worker_share(s->worker, s->worker->config->limits.connections);
+}
+
 static bool has_room(const struct server *s)
 {
-	return s->count < s->worker->config->limits.connections;
+	return s->count < most_connections(s);
 }
 
 static void accept_one(struct listener *l)
@@ -49,7 +53,7 @@ static void on_connection(uv_stream_t *stream, int status)
 	l->waiting = true;
 	if (once_first(&s->worker->once, "connections", 0, uv_now(&s->worker->loop)))
 		log_warn("listen", "limit of connections reached, new peers wait limit=%llu",
-			 (unsigned long long)s->worker->config->limits.connections);
+			 (unsigned long long)most_connections(s));
 }
 
 static void accept_waiting(struct server *s)
@@ -87,45 +91,8 @@ void server_tell_fault(struct server *s, const char *peer, const char *what,
 
 /* ---- listening ------------------------------------------------------------------------------- */
 
-static int bind_address(uv_tcp_t *tcp, const char *host, uint16_t port)
-{
-	struct sockaddr_storage storage;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
-	if (uv_ip6_addr(host, port, v6) != 0 && uv_ip4_addr(host, port, v4) != 0)
-		return UV_EINVAL;
-	return uv_tcp_bind(tcp, (struct sockaddr *)&storage, 0);
-}
-
-/* Host and port that a listener is bound to, as ADDR:PORT. */
-static int find_address(struct listener *l)
-{
-	struct sockaddr_storage storage;
-	int len = sizeof(storage);
-	char host[ADDRESS_TEXT] = "?";
-	int error = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&storage, &len);
-	if (error != 0)
-		return error;
-	uv_ip_name((struct sockaddr *)&storage, host, sizeof(host));
-	bool v6 = storage.ss_family == AF_INET6;
-	uint16_t port = v6 ? ((struct sockaddr_in6 *)&storage)->sin6_port
-			   : ((struct sockaddr_in *)&storage)->sin_port;
-	(void)snprintf(l->address, sizeof(l->address), v6 ? "[%s]:%u" : "%s:%u", host, ntohs(port));
-	return 0;
-}
-
-/* Begins to listen on what is bound. */
-static int begin_listening(struct listener *l)
-{
-	int error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
-	if (error == 0)
-		error = find_address(l);
-	if (error == 0)
-		log_info("listen", "listening address=%s", l->address);
-	return error;
-}
-
-static int open_listener(struct server *s, struct listener *l, const char *host, uint16_t port)
+/* Takes the descriptor, unless it fails before. */
+static int listen_on(struct server *s, struct listener *l, int *fd)
 {
 	l->server = s;
 	int error = uv_tcp_init(&s->worker->loop, &l->tcp);
@@ -133,8 +100,24 @@ static int open_listener(struct server *s, struct listener *l, const char *host,
 		return error;
 	l->tcp.data = l;
 	l->open = true;
-	error = bind_address(&l->tcp, host, port);
-	return error != 0 ? error : begin_listening(l);
+	error = uv_tcp_open(&l->tcp, *fd);
+	if (error != 0)
+		return error;
+	*fd = -1;
+	return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
+}
+
+static int listen_on_all(struct server *s, struct sockets *sockets, unsigned number)
+{
+	int error = 0;
+	for (unsigned i = 0; i < sockets->count && error == 0; i++) {
+		struct listening *row = &sockets->row[i];
+		error = listen_on(s, &s->listener[s->listeners++], &row->fd[number]);
+		if (error != 0)
+			log_error("listen", "cannot listen address=%s error=\"%s\"", row->address,
+				  error_text(error));
+	}
+	return error;
 }
 
 static void close_listener(struct listener *l)
@@ -142,48 +125,6 @@ static void close_listener(struct listener *l)
 	if (l->open)
 		uv_close((uv_handle_t *)&l->tcp, NULL);
 	l->open = false;
-}
-
-static int listen_on_inherited(struct server *s, int fd)
-{
-	struct listener *l = &s->listener[s->listeners++];
-	l->server = s;
-	int error = uv_tcp_init(&s->worker->loop, &l->tcp);
-	if (error == 0) {
-		l->tcp.data = l;
-		l->open = true;
-		error = uv_tcp_open(&l->tcp, fd);
-	}
-	if (error == 0)
-		error = begin_listening(l);
-	if (error != 0)
-		log_error("listen", "cannot listen descriptor=%d error=\"%s\"", fd,
-			  uv_strerror(error));
-	return error;
-}
-
-static int listen_on(struct server *s, const struct listen_address *a)
-{
-	struct listener *l = &s->listener[s->listeners];
-	int error = open_listener(s, l, a->host, a->port);
-	/* Without IPv6 in the kernel the standard address is IPv4's. */
-	if (a->standard && (error == UV_EAFNOSUPPORT || error == UV_EADDRNOTAVAIL)) {
-		close_listener(l);
-		l = &s->listener[++s->listeners];
-		error = open_listener(s, l, "0.0.0.0", a->port);
-	}
-	s->listeners++;
-	if (error != 0)
-		log_error("listen", "cannot listen option=\"--listen %s\" error=\"%s\"", a->text,
-			  uv_strerror(error));
-	return error;
-}
-
-void server_print_addresses(const struct server *s, FILE *out)
-{
-	for (unsigned i = 0; i < s->listeners; i++)
-		if (s->listener[i].open)
-			fprintf(out, "%s\n", s->listener[i].address);
 }
 
 /* ---- the server ------------------------------------------------------------------------------ */
@@ -203,8 +144,8 @@ static void on_tick(uv_timer_t *timer)
 	accept_waiting(s);
 }
 
-int server_init(struct server *s, struct worker *w, unsigned inherited, struct seen *seen,
-		struct spool *spool)
+int server_init(struct server *s, struct worker *w, struct sockets *sockets, unsigned number,
+		struct seen *seen, struct spool *spool)
 {
 	uint64_t seed = 0;
 	*s = (struct server){ .worker = w };
@@ -216,13 +157,7 @@ int server_init(struct server *s, struct worker *w, unsigned inherited, struct s
 	uv_timer_init(&w->loop, &s->tick);
 	s->tick.data = s;
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
-	int error = 0;
-	for (unsigned i = 0; i < inherited && error == 0; i++)
-		error = listen_on_inherited(s, INHERITED_FIRST + (int)i);
-	for (size_t i = 0; i < w->config->listens && error == 0; i++)
-		if (inherited == 0 || !w->config->listen[i].standard)
-			error = listen_on(s, &w->config->listen[i]);
-	return error;
+	return listen_on_all(s, sockets, number);
 }
 
 void server_drain(struct server *s, void (*on_drained)(struct server *s))

@@ -8,8 +8,8 @@
 #include "config.h"
 #include "receive/census.h"
 #include "receive/conn.h"
-#include "receive/inherited.h"
 #include "receive/penalties.h"
+#include "receive/sockets.h"
 #include "receive/take.h"
 #include "worker.h"
 
@@ -18,8 +18,7 @@ struct listener {
 	uv_tcp_t tcp;
 	struct server *server;
 	bool open;
-	bool waiting;			 /* a connection that was not accepted yet */
-	char address[ADDRESS_TEXT + 16]; /* ADDR:PORT that it is bound to */
+	bool waiting; /* a connection that was not accepted yet */
 };
 
 /*
@@ -29,7 +28,7 @@ struct listener {
 struct server {
 	struct worker *worker;
 	struct takes takes;
-	struct listener listener[INHERITED_LIMIT + LISTEN_LIMIT];
+	struct listener listener[SOCKETS_MOST];
 	unsigned listeners;
 	LIST_HEAD(conns, conn) conns;
 	uint64_t count;
@@ -43,14 +42,12 @@ struct server {
 };
 
 /*
- * Listens on so many inherited sockets, then binds and listens on every configured address; where
- * there are inherited ones the standard address is none. 0, or a negative errno after the reason
- * was logged; server_close is due in either case. seen and spool, which may be NULL, are borrowed.
+ * Accepts on the sockets of the worker of that number, which it takes. 0, or a negative errno after
+ * the reason was logged; server_close is due in either case. seen and spool, which may be NULL, are
+ * borrowed.
  */
-MUST_CHECK int server_init(struct server *s, struct worker *w, unsigned inherited,
-			   struct seen *seen, struct spool *spool);
-/* Writes the addresses it listens on, one a line: inherited ones, then as configured. */
-void server_print_addresses(const struct server *s, FILE *out);
+MUST_CHECK int server_init(struct server *s, struct worker *w, struct sockets *sockets,
+			   unsigned number, struct seen *seen, struct spool *spool);
 /* Stops accepting; on_drained is called once the last connection is gone. */
 void server_drain(struct server *s, void (*on_drained)(struct server *s));
 /* PUTs that are not answered get RETRY, connections are closed; handles too, so run the loop. */

@@ -58,6 +58,7 @@ struct spool {
 	struct place read;
 	struct place stored;
 	struct place delivered;
+	uint64_t counted;	/* octets, in the worker's counter */
 	unsigned owed;		/* will be stored, and then have to be replayed */
 	struct entries pending; /* on their way to disk */
 	struct entries ahead;
@@ -99,7 +100,9 @@ static void free_entry(struct spool *s, struct spool_entry *e)
 
 static void count_octets(struct spool *s)
 {
-	s->worker->stats.spool_bytes = store_octets(s->store);
+	uint64_t octets = store_octets(s->store);
+	s->worker->stats.spool_bytes += octets - s->counted;
+	s->counted = octets;
 }
 
 static void on_octets(void *data)
@@ -262,9 +265,15 @@ static void on_stored(struct append *a)
 	end_put(e, a->error);
 }
 
+/* What this worker may have of --spool-max. */
+static uint64_t most_octets(const struct worker *w)
+{
+	return worker_share(w, w->config->limits.spool_max);
+}
+
 static bool has_room(const struct spool *s, size_t octets, uint64_t held)
 {
-	uint64_t most = s->worker->config->limits.spool_max;
+	uint64_t most = most_octets(s->worker);
 	return held < most && octets + SEGMENT_HEADER <= most - held;
 }
 
@@ -292,7 +301,7 @@ bool spool_put(struct spool *s, const struct seen_payload *payload, struct slice
 		worker_deliver(s->worker, &e->delivery);
 	bool room = has_room(s, octets.len, store_octets(s->store));
 	if (!room)
-		e->append.most = s->worker->config->limits.spool_max;
+		e->append.most = most_octets(s->worker);
 	if (room || may_have_room(s, octets.len))
 		store_append(s->store, &e->append);
 	else
@@ -618,20 +627,19 @@ bool spool_is_between(const struct spool *s)
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
 /* A segment goes as a whole: what is left of one that is delivered in part must not fill the spool. */
-static uint64_t segment_size(const struct limits *limits)
+static uint64_t segment_size(const struct worker *w)
 {
-	uint64_t most = limits->spool_max / SEGMENTS_LEAST;
-	return limits->spool_segment < most ? limits->spool_segment : most;
+	uint64_t most = most_octets(w) / SEGMENTS_LEAST;
+	return w->config->limits.spool_segment < most ? w->config->limits.spool_segment : most;
 }
 
-int spool_open(struct spool **s, struct worker *w, struct seen *seen)
+int spool_open(struct spool **s, struct worker *w, const char *path, struct seen *seen)
 {
 	struct spool *new = calloc(1, sizeof(*new));
 	struct store_state state;
 	if (new == NULL)
 		return -ENOMEM;
-	int error = store_open(&new->store, w->config->spool, segment_size(&w->config->limits),
-			       &w->loop, seen, &state);
+	int error = store_open(&new->store, path, segment_size(w), &w->loop, seen, &state);
 	if (error != 0) {
 		free(new);
 		return error;

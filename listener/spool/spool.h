@@ -21,7 +21,8 @@
  *
  * Replay keeps the order of the segments. Memory: the frames that replay has at hand, a few hundred
  * kilobytes or one payload, and a small entry for each payload that is with the outputs.
- * Belongs to the worker's thread.
+ * Belongs to the worker's thread. A worker may have others beside its own, to which nothing is put:
+ * what earlier runs left.
  */
 struct spool;
 
@@ -31,8 +32,8 @@ struct spool;
  */
 #define SPOOL_EVENTS_ALL UINT64_MAX
 
-/* Opens --spool of the worker's configuration. 0, or a negative errno; -EWOULDBLOCK: in use. */
-MUST_CHECK int spool_open(struct spool **s, struct worker *w, struct seen *seen);
+/* Opens or makes a folder. 0, or a negative errno; -EWOULDBLOCK: in use. */
+MUST_CHECK int spool_open(struct spool **s, struct worker *w, const char *path, struct seen *seen);
 /* Begins to replay what an earlier run left. The outputs are open. */
 void spool_start(struct spool *s);
 

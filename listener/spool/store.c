@@ -9,14 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "spool/folder.h"
 #include "spool/seen_file.h"
 
@@ -558,18 +557,6 @@ static void close_folder(struct store *s)
 	folder_close(&s->folder);
 }
 
-/* The signals are the main loop's. */
-static int start_thread(struct store *s)
-{
-	sigset_t blocked;
-	sigset_t before;
-	sigfillset(&blocked);
-	pthread_sigmask(SIG_SETMASK, &blocked, &before);
-	int error = uv_thread_create(&s->thread, run, s);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error;
-}
-
 static int init_locks(struct store *s)
 {
 	int error = uv_mutex_init(&s->mutex);
@@ -636,7 +623,7 @@ int store_open(struct store **s, const char *path, uint64_t segment_size, uv_loo
 		free(new);
 		return error;
 	}
-	error = start_thread(new);
+	error = thread_start(&new->thread, "spool", 0, run, new);
 	if (error != 0) {
 		close_folder(new);
 		uv_close((uv_handle_t *)&new->async, on_never_started);
@@ -667,4 +654,15 @@ void store_free(struct store **s)
 	destroy_locks(*s);
 	free(*s);
 	*s = NULL;
+}
+
+void store_remove_folder(const char *path)
+{
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return;
+	(void)unlinkat(dir, "lock", 0);
+	close(dir);
+	/* Digests of the last hours keep it, and segments that were kept. */
+	(void)rmdir(path);
 }

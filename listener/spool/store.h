@@ -54,6 +54,8 @@ MUST_CHECK int store_open(struct store **s, const char *path, uint64_t segment_s
  */
 void store_close(struct store *s, bool empty);
 void store_free(struct store **s);
+/* After store_close: removes a folder in which nothing is left that is worth keeping. */
+void store_remove_folder(const char *path);
 
 void store_append(struct store *s, struct append *a);
 /*

@@ -61,11 +61,11 @@ void rig_start(void)
 	fake_output.room = UINT64_MAX;
 	fake_output.on_flow = on_flow;
 	rig.puts = NULL;
-	assert_true(worker_init(&rig.worker, rig.config));
+	assert_true(worker_init(&rig.worker, rig.config, 1));
 	assert_true(worker_open_outputs(&rig.worker, NULL, true, on_outputs_up));
 	rig.seen = seen_new(rig.config->limits.remembered_most, rig.config->limits.remembered);
 	assert_non_null(rig.seen);
-	assert_int_equal(spool_open(&rig.spool, &rig.worker, rig.seen), 0);
+	assert_int_equal(spool_open(&rig.spool, &rig.worker, rig.config->spool, rig.seen), 0);
 	rig.server = (struct server){ .worker = &rig.worker };
 	takes_init(&rig.server.takes, &rig.server, rig.seen, rig.spool);
 	spool_start(rig.spool);
