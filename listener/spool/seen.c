@@ -228,6 +228,9 @@ static enum claim_result claim_or_find(struct seen *s, struct claim *claim, int6
 		*found = *p;
 		return CLAIM_BEFORE;
 	}
+	/* Who remembers nothing has nothing to tell who would wait. */
+	if (s->most == 0 || s->seconds == 0)
+		return CLAIM_HELD;
 	if (is_claimed(s, &claim->digest))
 		return CLAIM_OTHER;
 	LIST_INSERT_HEAD(claims_of(s, &claim->digest), claim, link);

@@ -55,7 +55,7 @@ enum claim_result {
 };
 
 /*
- * Claims claim->digest. What was taken is to be told with seen_add before its claim is released, so
+ * Claims claim->digest; where nothing is remembered everybody's claim is good. What was taken is to be told with seen_add before its claim is released, so
  * that nobody finds it neither taken nor claimed.
  */
 MUST_CHECK enum claim_result seen_claim(struct seen *s, struct claim *claim, int64_t now,

@@ -262,6 +262,13 @@ static void test_claims(void **state)
 	seen_release(s, &mine);
 	seen_release(s, &other);
 	seen_free(&s);
+	/* Nothing is remembered: nobody waits for anybody. */
+	s = make(100, 0);
+	assert_int_equal(seen_claim(s, &mine, 1000, &found), CLAIM_HELD);
+	assert_int_equal(seen_claim(s, &theirs, 1000, &found), CLAIM_HELD);
+	seen_release(s, &mine);
+	seen_release(s, &theirs);
+	seen_free(&s);
 }
 
 enum { THREADS = 4, ROUNDS = 2000 };
