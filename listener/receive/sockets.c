@@ -20,18 +20,20 @@ enum { BACKLOG = 1024 };
 
 /* Where to bind; the port is settled by the first who does. */
 struct place {
-	struct sockaddr_storage address;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
 	socklen_t len;
 };
 
 static int place_of(const struct listen_address *a, struct place *p)
 {
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&p->address;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&p->address;
-	if (uv_ip6_addr(a->host, a->port, v6) == 0)
-		p->len = sizeof(*v6);
-	else if (uv_ip4_addr(a->host, a->port, v4) == 0)
-		p->len = sizeof(*v4);
+	if (uv_ip6_addr(a->host, a->port, &p->address.v6) == 0)
+		p->len = sizeof(p->address.v6);
+	else if (uv_ip4_addr(a->host, a->port, &p->address.v4) == 0)
+		p->len = sizeof(p->address.v4);
 	else
 		return -EINVAL;
 	return 0;
@@ -46,7 +48,7 @@ static int set(int fd, int level, int option, int value)
 static int set_options(int fd, const struct place *p, bool shared)
 {
 	int error = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (error == 0 && p->address.ss_family == AF_INET6)
+	if (error == 0 && p->address.any.sa_family == AF_INET6)
 		error = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	if (error == 0 && shared)
 		error = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -56,7 +58,7 @@ static int set_options(int fd, const struct place *p, bool shared)
 /* A bound socket, or a negative errno. The place has its port then. */
 static int bind_to(struct place *p, bool shared)
 {
-	struct sockaddr *address = (struct sockaddr *)&p->address;
+	struct sockaddr *address = &p->address.any;
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -82,15 +84,13 @@ static int try_port(struct place *p)
 
 static int find_address(struct listening *row)
 {
-	struct sockaddr_storage storage;
-	socklen_t len = sizeof(storage);
+	struct place at = { .len = sizeof(at.address) };
 	char host[ADDRESS_TEXT] = "?";
-	if (getsockname(row->fd[0], (struct sockaddr *)&storage, &len) != 0)
+	if (getsockname(row->fd[0], &at.address.any, &at.len) != 0)
 		return -errno;
-	uv_ip_name((struct sockaddr *)&storage, host, sizeof(host));
-	bool v6 = storage.ss_family == AF_INET6;
-	uint16_t port = v6 ? ((struct sockaddr_in6 *)&storage)->sin6_port
-			   : ((struct sockaddr_in *)&storage)->sin_port;
+	uv_ip_name(&at.address.any, host, sizeof(host));
+	bool v6 = at.address.any.sa_family == AF_INET6;
+	uint16_t port = v6 ? at.address.v6.sin6_port : at.address.v4.sin_port;
 	(void)snprintf(row->address, sizeof(row->address), v6 ? "[%s]:%u" : "%s:%u", host,
 		       ntohs(port));
 	return 0;
