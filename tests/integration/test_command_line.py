@@ -16,7 +16,7 @@ def test_help_names_every_option():
     for option in ("--listen", "--output", "--exporter", "--domain", "--flow-format", "--fields",
                    "--config", "--read", "--allow", "--token-file", "--ready-file",
                    "--packet-addresses", "--aws-elements", "--mtu", "--udp-rate",
-                   "--check-config", "--verbose", "--quiet", "--version", "--help"):
+                   "--check-config", "--workers", "--verbose", "--quiet", "--version", "--help"):
         assert option in result.out
     assert result.err == "" and harness.run("-h").out == result.out
 

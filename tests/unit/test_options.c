@@ -96,6 +96,8 @@ static const char *describe(const struct config *c, struct buf *to)
 		add_formatted(to, " aws=%u", c->aws_elements);
 	if (strcmp(c->sources.standard.exporter, "127.0.0.1") != 0)
 		add_formatted(to, " exporter=%s", c->sources.standard.exporter);
+	if (c->workers != 1)
+		add_formatted(to, " workers=%u", c->workers);
 	if (c->sources.standard.domain != 1)
 		add_formatted(to, " domain=%u", c->sources.standard.domain);
 	if (c->sources.format != NULL && c->sources.format->count != 14)
@@ -185,6 +187,8 @@ static const struct {
 	{ "--first-byte-timeout 1 --payload-timeout 86400 --idle-timeout 5 --drain-timeout 3600",
 	  "first-byte-timeout=1 payload-timeout=86400 idle-timeout=5 drain-timeout=3600" },
 	{ "--max-connections 1000000", "max-connections=1000000" },
+	{ "-w 2", "workers=2" },
+	{ "--workers 64 --max-connections 64", "workers=64 max-connections=64" },
 };
 
 static void test_good(void **state)
