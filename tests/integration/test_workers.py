@@ -21,6 +21,7 @@ import harness
 import payloads
 import secure
 import sessions
+import test_endings
 import test_spool
 import test_systemd
 
@@ -131,6 +132,44 @@ def test_a_second_signal_ends_all_while_output_is_blocked(start, number):
         daemon.check_end()
         for peer in peers:
             peer.close()
+
+
+def test_a_signal_ends_the_wait_of_all_for_a_reader(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with subprocess.Popen([harness.BINARY, "--workers", "4", "-l", "127.0.0.1:0", "-o", f"csv:{tmp_path}/fifo"],
+                          stderr=subprocess.PIPE, env=harness.environment()) as process:
+        assert b"waiting for a reader" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        harness.check_log(said)
+        assert process.wait(harness.WAIT) == 1 and b"before the outputs were up" in said
+
+
+def test_a_reader_that_comes_late_gets_all_of_all(start, tmp_path):
+    """With a spool nobody waits: what comes before there is a reader comes out once there is one."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with start(*TWO, "-o", f"csv:{fifo}", "--spool", tmp_path / "spool") as daemon:
+        sent = put_many(daemon)
+        text = test_endings.slurp(fifo)
+        daemon.wait_stats(flows=len(sent))
+        daemon.terminate()
+    lines = text().decode().splitlines()
+    assert lines[0] == HEADER and sorted(lines[1:]) == sorted(csv(sent))
+
+
+@pytest.mark.parametrize("fmt", ["csv", "json"])
+def test_a_line_that_was_torn_is_ended_once(start, tmp_path, fmt):
+    path = tmp_path / "flows"
+    begin = HEADER + "\ntor" if fmt == "csv" else '{"tor'
+    path.write_text(begin)
+    with start(*TWO, "-o", f"{fmt}:{path}") as daemon:
+        sent = put_many(daemon)
+        daemon.terminate()
+        assert len(daemon.log_lines("the file ends within a line")) == 1
+    text = path.read_text()
+    assert text.startswith(begin + "\n")
+    assert len(text.splitlines()) == len(begin.splitlines()) + len(sent)
 
 
 def test_a_reader_that_goes_ends_all(start):
