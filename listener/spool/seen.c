@@ -102,7 +102,7 @@ static void forget_oldest(struct seen *s)
 
 static bool is_old(const struct seen *s, const struct seen_payload *p, int64_t now)
 {
-	return now - p->seconds >= s->seconds;
+	return p->seconds <= now - s->seconds;
 }
 
 static bool grow(struct seen *s)

@@ -780,6 +780,8 @@ def test_the_collector_dies_while_a_file_is_read(tmp_path, collect, fmt):
             collector.restart()
             harness.wait_for("a session", lambda: in_kernel(collector.port) > 0 or
                              process.poll() is not None)
+            if process.poll() is not None:
+                break
         check_end(process)
     collector.stop()
     lists = received(collector, fmt)
