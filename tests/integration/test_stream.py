@@ -234,8 +234,8 @@ def run_kills(start, collect, kills, *options):
         check_kills(counters, output, collector, fmt, sent, kills, unseen[collector])
 
 
-def test_eighty_kills_lose_nothing(start, collect):
-    run_kills(start, collect, 40)
+def test_kills_lose_nothing(start, collect):
+    run_kills(start, collect, 12)
 
 
 @pytest.mark.long

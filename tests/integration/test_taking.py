@@ -17,7 +17,7 @@ def read_until(daemon, reached):
     def enough():
         nonlocal out
         try:
-            out += os.read(daemon.pipe.read_end, 4096)
+            out += os.read(daemon.pipe.read_end, 65536)
         except BlockingIOError:
             pass
         return reached(daemon.stats())
