@@ -417,7 +417,7 @@ bool json_is(struct slice written, const char *text)
 	return written.len == len + 2 && memcmp(written.data + 1, text, len) == 0;
 }
 
-/* The code unit of \uXXXX at p; 0 for another escape, or where there is none. */
+/* The code unit of a \u escape at p; 0 for another escape, or where there is none. */
 static unsigned unit_at(const char *p, const char *end)
 {
 	unsigned unit = 0;

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The columns of one output that several workers write to: the first of them to have a record's format
+ * says what they are, the others go by that. A lock, held for a comparison; held by a count, as the
+ * workers end in any order.
+ */
 #include "deliver/columns.h"
 
 #include <stdatomic.h>

@@ -21,6 +21,7 @@ import time
 
 import harness
 import sessions
+import traffic
 
 FTSQ_LINE = '10.1.2.3,40123,172.31.9.12,443,6,7,%d,0,0,1600000000,1600000060,127.0.0.1,"unknown"'
 POSITION = re.compile(rb"([0-9a-f]{16}) ([0-9]{20})\n")
@@ -69,36 +70,23 @@ class Restarting:
         self.start()
 
 
-class Resenders:
+class Resenders(traffic.Peers):
     """
     Peers that PUT numbered records, some before their answers, until every one of them is
     acknowledged: what has no answer when a connection ends, and what got RETRY, is sent again.
     records: in a payload, or several such numbers, by turns.
 
-        sent     numbers, in ranges, one for each payload
-        acked    the same, in the order of the answers
+        acked    in the order of the answers
         losses   for each connection that ended with answers missing: the flows without one
     """
-
-    PEER = 10**8  # numbers that one has
 
     def __init__(self, place, peers=4, records=100, ahead=4, pause=0.0, most=10**9, first=0):
         self.place = place
         self.records = (records,) if isinstance(records, int) else records
         self.ahead, self.pause, self.most, self.first = ahead, pause, most, first
-        self.sent, self.acked, self.losses, self.failures = [], [], [], []
+        self.losses = []
         self.dups = self.retries = 0
-        self.ending = threading.Event()
-        self.threads = [threading.Thread(target=self._guarded, args=(n,), daemon=True)
-                        for n in range(peers)]
-        for thread in self.threads:
-            thread.start()
-
-    def _guarded(self, n):
-        try:
-            self._run(n)
-        except BaseException as e:  # told in the test's own thread
-            self.failures.append(e)
+        super().__init__(peers)
 
     def _payloads(self, n):
         number = n * self.PEER + self.first
@@ -163,30 +151,6 @@ class Resenders:
         self.acked.append(mine)
         return True
 
-    def acked_flows(self):
-        return sum(map(len, self.acked))
-
-    def wait_acked(self, flows):
-        """Back once so many more flows than now are acknowledged."""
-        wanted = self.acked_flows() + flows
-        harness.wait_for(f"{flows} flows more acknowledged",
-                         lambda: self.failures or self.acked_flows() >= wanted, 90)
-        assert not self.failures, self.failures
-
-    def end(self, seconds=120):
-        """Nothing new any more; the numbers of all records, once all are acknowledged."""
-        self.ending.set()
-        return self.wait(seconds)
-
-    def wait(self, seconds=120):
-        until = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(max(0, until - time.monotonic()))
-        assert not self.failures, self.failures
-        assert not any(t.is_alive() for t in self.threads), "payloads without an answer"
-        assert sorted(r.start for r in self.acked) == sorted(r.start for r in self.sent)
-        return {number for mine in self.sent for number in mine}
-
 
 # ---- what came out -------------------------------------------------------------------------------
 
@@ -200,16 +164,6 @@ def ftsq_numbers(text):
         assert line == FTSQ_LINE % number, line
         numbers.append(number)
     return numbers
-
-
-def in_order(numbers):
-    """Whether each number of a peer of Resenders' is larger than those before."""
-    last = {}
-    for n in numbers:
-        if last.get(n // Resenders.PEER, -1) >= n:
-            return False
-        last[n // Resenders.PEER] = n
-    return True
 
 
 # ---- the spool's folder --------------------------------------------------------------------------
@@ -306,6 +260,14 @@ class Proxy:
         for s in list(self.open):
             self._reset(s)
 
+    @staticmethod
+    def _connect(address):
+        server = socket.socket()
+        server.settimeout(harness.WAIT)
+        harness.connect(server, address)
+        server.settimeout(None)
+        return server
+
     def _accept(self):
         while True:
             try:
@@ -315,13 +277,12 @@ class Proxy:
             n, self.connections = self.connections, self.connections + 1
             address = self.target()
             try:
-                server = socket.create_connection(address, harness.WAIT) if address else None
+                server = self._connect(address) if address else None
             except OSError:
                 server = None
             if server is None:
                 self._reset(client)
                 continue
-            server.settimeout(None)
             for s in client, server:
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self.open.add(s)

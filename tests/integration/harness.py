@@ -10,6 +10,7 @@ of a sanitizer, nothing raw of a peer's on standard error, and the conservation 
 
 Nothing here waits without a bound, and nothing waits for time to pass when it can wait for a fact.
 """
+import errno
 import os
 import re
 import signal
@@ -133,6 +134,19 @@ def read_in_pieces(data, piece, *options, status=0):
     return out.decode("latin-1").splitlines()
 
 
+def connect(connecting, address):
+    """
+    Connects a socket, but not to itself: a connect to a local port that nobody listens on any more may
+    be given that very port as its own (RFC 9293 section 3.5, simultaneous open), and would hear its own
+    words as answers. Nobody is there then.
+    """
+    connecting.connect(address)
+    if connecting.getsockname() == connecting.getpeername():
+        connecting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connecting.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "it met itself")
+
+
 class Peer:
     """One connection. Works with bytes on the way out and with lines of text on the way in."""
 
@@ -142,7 +156,7 @@ class Peer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         self.socket.bind((source, 0))
-        self.socket.connect(address)
+        connect(self.socket, address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
 

@@ -15,6 +15,7 @@ import chaos
 import collectors
 import harness
 import sessions
+import traffic
 
 
 def report(**figures):
@@ -80,7 +81,7 @@ def run_fits(tmp_path, seed, most, ahead, spool_max):
     report(flows=len(sent), stored=counters["spooled"], from_disk=counters["spool_replayed"],
            retries=peers.retries)
     assert len(numbers) == len(sent) and set(numbers) == sent
-    assert chaos.in_order(numbers)
+    assert traffic.in_order(numbers)
 
 
 @pytest.mark.parametrize("ahead, spool_max", [(8, "1G"), (0, "1M")])

@@ -3,48 +3,18 @@
 import json
 import os
 import signal
-import threading
 
 import pytest
 
 import harness
 import payloads
-
-HEADER = ",".join(n.replace("-", "_") for n in payloads.DEFAULT)
+import traffic
 
 
 def test_rotation_under_load_loses_and_doubles_nothing(start, tmp_path):
     path = tmp_path / "flows.csv"
-    done = threading.Event()
     with start("-o", f"csv:{path}") as daemon:
-        def work(n):
-            mine = []
-            if n == 0:
-                try:
-                    for rotation in range(8):
-                        daemon.wait_stats(flows=100 * (rotation + 1))
-                        os.rename(path, tmp_path / f"old-{rotation}")
-                        daemon.signal(signal.SIGHUP)
-                        daemon.wait_log("reopened", rotation + 1)
-                finally:
-                    done.set()
-                return mine
-            with daemon.connect() as peer:
-                for i in range(100_000):
-                    if done.is_set() and i > 0:
-                        break
-                    lines = payloads.records(10)
-                    assert peer.ask(f"a{i}", payloads.decoded(lines)) == f"ACK a{i} 10"
-                    mine += lines
-            return mine
-
-        sent = [line for lines in harness.in_threads(4, work) for line in lines]
-        daemon.terminate()
-    got = []
-    for name in [f"old-{n}" for n in range(8)] + ["flows.csv"]:
-        lines = (tmp_path / name).read_text().splitlines()
-        assert lines[0] == HEADER and lines.count(HEADER) == 1, name
-        got += lines[1:]
+        sent, got = traffic.rotate(daemon, path, rotations=8, peers=3, flows=100)
     assert sorted(got) == sorted(",".join(line.split()) for line in sent)
 
 

@@ -17,6 +17,7 @@ import collectors
 import harness
 import payloads
 import sessions
+import traffic
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def spool_much(start, folder, collector, octets, first=0):
     assert chaos.segments(folder) == []
     numbers = sessions.ipfix_numbers(b"".join(collector.sessions()))
     assert len(numbers) == len(sent) and set(numbers) == sent
-    assert chaos.in_order(numbers)
+    assert traffic.in_order(numbers)
     return peak
 
 
@@ -172,7 +173,7 @@ def test_a_reader_that_sleeps_holds_up_nobody(start, folder):
         daemon.pipe.start_reading()
         wait_delivered(daemon, len(sent))
         numbers = chaos.ftsq_numbers("\n".join(daemon.terminate()) + "\n")
-    assert len(numbers) == len(sent) and set(numbers) == sent and chaos.in_order(numbers)
+    assert len(numbers) == len(sent) and set(numbers) == sent and traffic.in_order(numbers)
 
 
 def test_a_payload_that_stops_in_the_middle_comes_once(start, folder):
@@ -197,7 +198,7 @@ def test_two_outputs_of_which_one_is_down(start, folder, absent, tmp_path):
         daemon.terminate()
         collector.stop()
     for numbers in numbers_of(path), sessions.ipfix_numbers(b"".join(collector.sessions())):
-        assert len(numbers) == len(sent) and set(numbers) == sent and chaos.in_order(numbers)
+        assert len(numbers) == len(sent) and set(numbers) == sent and traffic.in_order(numbers)
 
 
 # ---- a text file that a crash left torn ----------------------------------------------------------
@@ -309,7 +310,7 @@ def test_a_backlog_is_kept_over_an_end(start, folder, absent):
         daemon.terminate()
     collector.stop()
     numbers = sessions.ipfix_numbers(b"".join(collector.sessions()))
-    assert len(numbers) == len(sent) and set(numbers) == sent and chaos.in_order(numbers)
+    assert len(numbers) == len(sent) and set(numbers) == sent and traffic.in_order(numbers)
     assert chaos.segments(folder) == []
 
 
@@ -326,7 +327,7 @@ def test_a_backlog_over_three_ends_keeps_its_order(start, folder, absent):
         wait_delivered(daemon, 4 * 2 * 2000)
     collector.stop()
     numbers = sessions.ipfix_numbers(b"".join(collector.sessions()))
-    assert len(numbers) == 16_000 and chaos.in_order(numbers)
+    assert len(numbers) == 16_000 and traffic.in_order(numbers)
 
 
 def test_unframed_flows_are_waited_for_at_the_end(start, folder):

@@ -19,6 +19,7 @@ import pytest
 import collectors
 import harness
 import sessions
+import traffic
 
 KEPT_SECONDS, KEPT_OCTETS = 2, 4 * harness.MIB  # acknowledged, and yet sent again
 KERNEL_OCTETS = 5 * harness.MIB                 # not acknowledged: send buffer and what is queued
@@ -68,13 +69,7 @@ def received(collector, fmt="ipfix"):
 
 def in_order(lists):
     """Whether no session has the numbers of any peer of Load's out of order, or twice."""
-    for numbers in lists:
-        last = {}
-        for n in numbers:
-            if last.get(n // Load.PEER, -1) >= n:
-                return False
-            last[n // Load.PEER] = n
-    return True
+    return all(traffic.in_order(numbers) for numbers in lists)
 
 
 def flat(lists):
@@ -121,29 +116,13 @@ def wait_stuck(daemon, output=0):
     return harness.wait_for("outputs that are stuck", still)
 
 
-class Load:
-    """
-    Peers that PUT records, each with a number that no other has, some PUTs before their answers.
-    acked and sent are ranges of numbers.
-    """
-
-    PEER = 10**8  # numbers that one has
+class Load(traffic.Peers):
+    """Peers that PUT records, some PUTs before their answers, each over one connection."""
 
     def __init__(self, daemon, peers=4, records=250, ahead=4, pause=0.0, most=10**9):
         self.records, self.ahead, self.pause, self.most = records, ahead, pause, most
         self.daemon = daemon
-        self.sent, self.acked, self.failures = [], [], []
-        self.ending = threading.Event()
-        self.threads = [threading.Thread(target=self._guarded, args=(n,), daemon=True)
-                        for n in range(peers)]
-        for thread in self.threads:
-            thread.start()
-
-    def _guarded(self, n):
-        try:
-            self._run(n)
-        except BaseException as e:  # told in the test's own thread
-            self.failures.append(e)
+        super().__init__(peers)
 
     def _run(self, n):
         first = n * self.PEER
@@ -167,23 +146,6 @@ class Load:
         reply = peer.reply()
         assert reply == f"ACK p{mine.start} {len(mine)}", reply
         self.acked.append(mine)
-
-    def acked_flows(self):
-        return sum(map(len, self.acked))
-
-    def end(self, seconds=90):
-        """No more PUTs; back once all have their ACKs, with the numbers of all records."""
-        self.ending.set()
-        return self.wait(seconds)
-
-    def wait(self, seconds=90):
-        until = time.monotonic() + seconds
-        for thread in self.threads:
-            thread.join(max(0, until - time.monotonic()))
-        assert not self.failures, self.failures
-        assert not any(t.is_alive() for t in self.threads), "PUTs without an answer"
-        assert sorted(r.start for r in self.acked) == sorted(r.start for r in self.sent)
-        return {number for mine in self.sent for number in mine}
 
 
 # ---- nothing is lost -----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import sessions
 import test_endings
 import test_spool
 import test_systemd
+import traffic
 
 TWO = ("--workers", "2")
 HEADER = ",".join(n.replace("-", "_") for n in payloads.DEFAULT)
@@ -186,36 +187,8 @@ def test_a_reader_that_goes_ends_all(start):
 
 def test_rotation_under_load(start, tmp_path):
     path = tmp_path / "flows.csv"
-    rotations = 5
-    done = threading.Event()
     with start(*TWO, "-o", f"csv:{path}") as daemon:
-        def work(n):
-            mine = []
-            if n == 0:
-                try:
-                    for rotation in range(rotations):
-                        daemon.wait_stats(flows=200 * (rotation + 1))
-                        os.rename(path, tmp_path / f"old-{rotation}")
-                        daemon.signal(signal.SIGHUP)
-                        daemon.wait_log("reopened", rotation + 1)
-                finally:
-                    done.set()
-                return mine
-            with daemon.connect() as peer:
-                while not done.is_set():
-                    lines = payloads.records(10)
-                    assert peer.ask(f"a{len(mine)}", payloads.decoded(lines)).startswith("ACK ")
-                    mine += lines
-            return mine
-
-        sent = [line for lines in harness.in_threads(6, work) for line in lines]
-        daemon.terminate()
-        assert len(daemon.log_lines("reopened")) == rotations
-    got = []
-    for name in [f"old-{n}" for n in range(rotations)] + ["flows.csv"]:
-        lines = (tmp_path / name).read_text().splitlines()
-        assert lines[0] == HEADER and lines.count(HEADER) == 1, name
-        got += lines[1:]
+        sent, got = traffic.rotate(daemon, path, rotations=5, peers=5, flows=200)
     assert sorted(got) == sorted(csv(sent))
 
 
