@@ -456,12 +456,18 @@ static void tell_damage(struct spool *s, const struct damage *d)
 		  (unsigned long long)d->octets);
 }
 
-static void tell_unconverted(struct spool *s, const struct fault *fault)
+/* The frame at hand does not give the flows that were acknowledged: its segment stays. */
+static void keep_current(struct spool *s, char name[DIGEST_TEXT + 1])
 {
-	char name[DIGEST_TEXT + 1];
 	digest_text(&s->current->frame.digest, name);
 	s->worker->stats.spool_unconverted++;
 	keep(s, s->current->frame.at);
+}
+
+static void tell_unconverted(struct spool *s, const struct fault *fault)
+{
+	char name[DIGEST_TEXT + 1];
+	keep_current(s, name);
 	log_error("spool",
 		  "an acknowledged payload can no longer be converted: %s; the segment is kept as "
 		  ".kept segment=%016llx payload=%s",
@@ -472,9 +478,7 @@ static void tell_unconverted(struct spool *s, const struct fault *fault)
 static void tell_fewer(struct spool *s, uint64_t flows, uint64_t before)
 {
 	char name[DIGEST_TEXT + 1];
-	digest_text(&s->current->frame.digest, name);
-	s->worker->stats.spool_unconverted++;
-	keep(s, s->current->frame.at);
+	keep_current(s, name);
 	log_error("spool",
 		  "an acknowledged payload has fewer flows now; the segment is kept as .kept "
 		  "segment=%016llx payload=%s flows=%llu before=%llu",
