@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "config.h"
-#include "options.h"
+#include "manual/manual.h"
 #include "service.h"
 
 int main(int argc, char **argv)
@@ -15,7 +15,7 @@ int main(int argc, char **argv)
 	log_set_level(config->log_level);
 	switch (config->task) {
 	case TASK_HELP:
-		options_help(stdout);
+		manual_help(stdout);
 		break;
 	case TASK_VERSION:
 		puts("vpcflowd " VPCFLOWD_VERSION);

@@ -402,6 +402,7 @@ static bool set_quiet(struct config *c, const char *value, char why[WHY_ROOM])
 
 const struct option_row option_rows[] = {
 	{ .name = "listen",
+	  .heading = "Payloads in, flows out",
 	  .letter = 'l',
 	  .form = OPTION_REPEAT,
 	  .value = "ADDR:PORT",
@@ -456,6 +457,7 @@ const struct option_row option_rows[] = {
 	  .help = "columns of csv and json, AWS's field names; default: those of the flow "
 		  "format" },
 	{ .name = "config",
+	  .heading = "How it runs",
 	  .letter = 'c',
 	  .form = OPTION_VALUE,
 	  .value = "FILE",
@@ -475,7 +477,14 @@ const struct option_row option_rows[] = {
 	  .set = set_workers,
 	  .help = "convert with N threads side by side, each with sessions of its own to collectors; "
 		  "default 1" },
+	{ .name = "spool",
+	  .form = OPTION_VALUE,
+	  .value = "DIR",
+	  .set = set_spool,
+	  .help = "acknowledge a payload once it is safe on disk there, and deliver from there while "
+		  "outputs are slow or down" },
 	{ .name = "allow",
+	  .heading = "Who may push",
 	  .form = OPTION_REPEAT,
 	  .value = "CIDR",
 	  .set = set_allow,
@@ -486,13 +495,8 @@ const struct option_row option_rows[] = {
 	  .value = "FILE",
 	  .set = set_token_file,
 	  .help = "peers must begin with AUTH and one of these tokens, a token a line" },
-	{ .name = "spool",
-	  .form = OPTION_VALUE,
-	  .value = "DIR",
-	  .set = set_spool,
-	  .help = "acknowledge a payload once it is safe on disk there, and deliver from there while "
-		  "outputs are slow or down" },
 	{ .name = "tls-cert",
+	  .heading = "TLS",
 	  .form = OPTION_VALUE,
 	  .value = "FILE",
 	  .set = set_tls_cert,
@@ -524,6 +528,7 @@ const struct option_row option_rows[] = {
 	  .set = set_tls_output_key,
 	  .help = "the private key of --tls-output-cert (PEM)" },
 	{ .name = "ready-file",
+	  .heading = "What it says",
 	  .form = OPTION_VALUE,
 	  .value = "FILE",
 	  .set = set_ready_file,

@@ -19,13 +19,16 @@ struct option_row {
 	const char *name;
 	char letter; /* 0 for none */
 	enum option_form form;
-	const char *value; /* its name in --help */
-	bool line_only;	   /* makes no sense in the file */
+	/* Its name in --help, which also says what completes it: manual_value. */
+	const char *value;
+	bool line_only; /* makes no sense in the file */
 	/* Puts the value (NULL for flags) into the configuration; false with why. */
 	bool (*set)(struct config *c, const char *value, char why[WHY_ROOM]);
 	/* OPTION_REPEAT: forgets the values so far. */
 	void (*clear)(struct config *c);
 	const char *help;
+	/* A heading before this option in --help and the manual, for it and those after it. */
+	const char *heading;
 };
 
 extern const struct option_row option_rows[];
@@ -40,8 +43,5 @@ bool option_wrong(char why[WHY_ROOM], const char *format, ...) PRINTF_LIKE(2, 3)
 MUST_CHECK bool option_format(struct format **format, const char *value, const char *where,
 			      char why[WHY_ROOM]);
 MUST_CHECK bool option_domain(uint32_t *domain, const char *value, char why[WHY_ROOM]);
-
-/* --help's text. */
-void options_help(FILE *out);
 
 #endif

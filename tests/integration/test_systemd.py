@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,24 +27,17 @@ def octets(count=1):
 # ---- the units ---------------------------------------------------------------------------------------
 
 
-def configure(folder, prefix):
-    """A build folder with the binary in it, without building."""
-    subprocess.run(["cmake", "-S", ROOT, "-B", folder, f"-DCMAKE_INSTALL_PREFIX={prefix}"], check=True,
-                   capture_output=True)
-    shutil.copy(harness.RELEASE, folder / "vpcflowd")
-    return folder
-
-
-def install(folder, destdir=""):
-    subprocess.run(["cmake", "--install", folder], check=True, capture_output=True,
-                   env={**os.environ, "DESTDIR": str(destdir)})
+def install(prefix, destdir=""):
+    """What the release is, below any prefix."""
+    subprocess.run(["cmake", "--install", os.path.dirname(harness.RELEASE), "--prefix", prefix], check=True,
+                   capture_output=True, env={**os.environ, "DESTDIR": str(destdir)})
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Everything below a prefix of its own."""
     folder = tmp_path_factory.mktemp("install")
-    install(configure(folder / "build", folder / "prefix"))
+    install(folder / "prefix")
     return folder / "prefix"
 
 
@@ -75,7 +67,7 @@ def test_an_installed_configuration_stays_as_it_is(installed, tmp_path):
     assert "spool /var/lib/vpcflowd/spool" in says
     first = config.read_text()
     config.write_text('{"quiet": true}')
-    install(installed.parent / "build")
+    install(installed)
     assert config.read_text() == '{"quiet": true}'
     config.write_text(first)
 
@@ -109,7 +101,7 @@ def test_what_is_installed_runs_as_the_unit_starts_it(installed, tmp_path):
     ("/opt/flows", "/etc/opt/flows/vpcflowd.json", "/opt/flows/lib/systemd/system"),
 ])
 def test_units_name_what_is_installed(tmp_path, prefix, config, units):
-    install(configure(tmp_path / "build", prefix), tmp_path / "root")
+    install(prefix, tmp_path / "root")
     found = [path for path in tmp_path.glob("root/**/vpcflowd.service")]
     assert len(found) == 1 and (found[0].parent / "vpcflowd.socket").exists()
     assert re.fullmatch(units, "/" + str(found[0].parent.relative_to(tmp_path / "root")))
