@@ -42,10 +42,11 @@ def environment(**more):
 class Backfill:
     """A run of the script. endpoint: of AWS; to: (host, port) of the listener."""
 
-    def __init__(self, folder, source, *options, endpoint=None, to=None, state="state", env=None):
+    def __init__(self, folder, source, *options, endpoint=None, to=None, state="state", env=None,
+                 script=SCRIPT):
         self.folder = folder
         self.state_path = os.path.join(folder, state)
-        args = [SCRIPT, source, "--state", self.state_path, *map(str, options)]
+        args = [script, source, "--state", self.state_path, *map(str, options)]
         if endpoint:
             args += ["--endpoint-url", endpoint]
         if to:

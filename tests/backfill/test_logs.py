@@ -2,12 +2,15 @@
 """From a CloudWatch log group: what the listener wrote is what the group holds, of the window."""
 import collections
 import json
+import os
 import re
 import shlex
+import subprocess
 import time
 
 import harness
 import payloads
+import standins
 from standins import ACCOUNT, NOVEMBER, Gate
 
 HOUR = 3600
@@ -222,3 +225,15 @@ def test_errors(backfill, logs):
     denied = backfill(logs.group, "-s", NOVEMBER, "-e", NOVEMBER + SLICE, status=1, endpoint=logs.endpoint)
     assert "(AccessDeniedException) when calling the FilterLogEvents" in denied.err
     assert not denied.state()
+
+
+def test_as_it_is_installed(start, backfill, logs, tmp_path):
+    """Without the sources around it."""
+    release = os.path.join(os.path.dirname(standins.SCRIPT), "..", "build", "release")
+    subprocess.run(["cmake", "--install", release, "--prefix", tmp_path / "prefix"], check=True, capture_output=True)
+    lines = fill(logs, 20, end=NOVEMBER + SLICE)
+    with start() as daemon:
+        done = backfill(logs.group, "-s", NOVEMBER, "-e", NOVEMBER + SLICE, endpoint=logs.endpoint, to=daemon.address,
+                        script=tmp_path / "prefix/share/vpcflowd/scripts/backfill")
+        assert done.total("flows") == 20
+        assert_once(daemon, lines)

@@ -86,7 +86,8 @@ def script(cloud, warm, tmp_path):
             "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": stand_in.REGION,
             "VPCFLOWD_AWS_PAUSE": "0", "VPCFLOWD": os.environ["VPCFLOWD"], **dict(env)}
         done = subprocess.run(
-            [os.path.join(ROOT, "scripts", name), *map(str, options), "--endpoint-url", cloud.url],
+            [os.path.join(how.get("root", ROOT), "scripts", name), *map(str, options),
+             "--endpoint-url", cloud.url],
             env={k: v for k, v in environment.items() if v is not None}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=60, cwd=how.get("cwd", tmp_path), check=False)
         result = Result(done)
