@@ -18,13 +18,14 @@ SETUP = r"""
 set -e
 mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=$3,upperdir=$1/upper,workdir=$1/work" "$1/root"
 for folder in proc sys dev; do mount --rbind "/$folder" "$1/root/$folder"; done
 mkdir -p "$1/root$2"
 mount --bind "$2" "$1/root$2"
 cd "$1/root"
-mkdir -p run/systemd/system
 rm -f usr/sbin/policy-rc.d var/lib/man-db/auto-update
+[ ! -e bin/systemctl ] || {
+mkdir -p run/systemd/system
 cp --remove-destination bin/systemctl "$2/systemctl-itself"
 cat >"$2/systemctl" <<EOT
 #!/bin/sh
@@ -39,13 +40,17 @@ esac
 EOT
 chmod 755 "$2/systemctl"
 cp --remove-destination "$2/systemctl" bin/systemctl
+}
 echo ready
 exec cat
 """
 
 
 class Machine:
-    def __init__(self, folder):
+    """lower: what it is made of, if not of this machine's root."""
+
+    def __init__(self, folder, lower="/"):
+        self.lower = lower
         self.folder = folder
         (folder / "mounts").mkdir(parents=True)
         (folder / "shared").mkdir()
@@ -56,7 +61,7 @@ class Machine:
             pytest.skip("installs a package, which takes root")
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", SETUP, "sh",
-             self.folder / "mounts", self.shared],
+             self.folder / "mounts", self.shared, self.lower],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if self.holder.stdout.readline() != b"ready\n":
             why = self.holder.communicate()[1].decode()
@@ -66,16 +71,15 @@ class Machine:
     def __exit__(self, *_):
         self.holder.communicate()
 
-    def inside(self, *command):
+    def inside(self, *command, user="root"):
         """The command that runs this one in there."""
-        mounts = self.folder / "mounts"
-        return ["nsenter", "--target", str(self.holder.pid), "--mount", "chroot", f"{mounts}/root",
-                *map(str, command)]
+        return ["nsenter", "--target", str(self.holder.pid), "--mount", "chroot", f"--userspec={user}",
+                f"{self.folder}/mounts/root", *map(str, command)]
 
-    def run(self, *command, status=0):
+    def run(self, *command, status=0, seconds=120):
         """What it printed, on both outputs."""
         done = subprocess.run(self.inside(*command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False, timeout=120,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=seconds,
                               env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"})
         assert done.returncode == status, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
