@@ -39,6 +39,11 @@ const struct manual_part manual_parts[] = {
 	{ MANUAL_SECTION, .brief = true, .text = "Output formats" },
 	{ MANUAL_FORMATS, .brief = true },
 	{ MANUAL_TEXT,
+	  .text = "An ftsq line is source address and port, destination address and port, protocol, "
+		  "packets, bytes, two zeros, start, end, exporter and \"unknown\". csv and json have "
+		  "AWS's names with underscores; what is not there is empty in csv and left out in json. "
+		  "ipfix in a file, or on standard output, is an RFC 5655 file." },
+	{ MANUAL_TEXT,
 	  .text = "Times are in seconds in ftsq, csv and json, in milliseconds in the others. ftsq, "
 		  "ipfix and ipfix-csv have no place for a record without both addresses, which is "
 		  "counted as no_address." },

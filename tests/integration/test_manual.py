@@ -114,9 +114,9 @@ def test_what_was_made_is_what_the_program_makes():
 # ---- completions ---------------------------------------------------------------------------------------
 
 
-def complete(*lines):
-    """What bash's completion proposes, for each line."""
-    script = [f". {shlex.quote(BASH)}"]
+def complete(*lines, breaks=None):
+    """What bash's completion proposes, for each line; breaks: the characters that end a word."""
+    script = [f". {shlex.quote(BASH)}"] + ([f"COMP_WORDBREAKS={shlex.quote(breaks)}"] if breaks else [])
     for line in lines:
         script.append(f"COMP_LINE={shlex.quote(line)}; COMP_POINT=${{#COMP_LINE}}; _vpcflowd")
         script.append('printf "%s\\n" "${COMPREPLY[@]}" --')
@@ -168,6 +168,12 @@ PROPOSED = {
 
 def test_bash_proposes_values():
     assert dict(zip(PROPOSED, complete(*PROPOSED))) == PROPOSED
+
+
+def test_bash_may_split_words_elsewhere():
+    lines = "vpcflowd -o json:READ", "vpcflowd --output=csv:READ", "vpcflowd --output=js"
+    assert complete(*lines, breaks=" ") == [{"json:README.md"}, {"--output=csv:README.md"}, {"--output=json"}]
+    assert complete(*lines, breaks=" =") == [{"json:README.md"}, {"csv:README.md"}, {"json"}]
 
 
 def test_bash_proposes_names_of_all_fields():
