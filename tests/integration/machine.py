@@ -24,6 +24,7 @@ mkdir -p "$1/root$2"
 mount --bind "$2" "$1/root$2"
 cd "$1/root"
 rm -f usr/sbin/policy-rc.d var/lib/man-db/auto-update
+grep -lsr path-exclude etc/dpkg/dpkg.cfg.d | xargs -r rm
 [ ! -e bin/systemctl ] || {
 mkdir -p run/systemd/system
 cp --remove-destination bin/systemctl "$2/systemctl-itself"
