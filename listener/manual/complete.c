@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the completions of bash and zsh know of the options: which there are, and what may follow
- * each. The rest of them, packaging/completion.bash and completion.zsh, is the same whatever the
+ * each. The rest of them, scripts/packaging/completion.bash and completion.zsh, is the same whatever the
  * options are.
  */
 #include "manual/manual.h"

@@ -12,7 +12,7 @@ import pytest
 import harness
 import terminal
 
-MADE = os.path.join(os.path.dirname(harness.BINARY), "packaging")
+MADE = os.path.join(os.path.dirname(harness.BINARY), "scripts", "packaging")
 ROOT = os.path.dirname(os.path.dirname(harness.DATA))
 BASH, ZSH, PAGE = (os.path.join(MADE, name) for name in ("vpcflowd.bash", "_vpcflowd", "vpcflowd.8.gz"))
 

@@ -74,7 +74,7 @@ def test_the_deb_has_the_version_of_the_program(deb):
     version = output("dpkg-deb", "-f", deb, "Version").strip()
     assert harness.run("--version").out == f"vpcflowd {version}\n"
     assert deb.name == f"vpcflowd_{version}_{output('dpkg', '--print-architecture').strip()}.deb"
-    with open(os.path.join(ROOT, "packaging", "changelog"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "scripts", "packaging", "changelog"), encoding="utf-8") as file:
         assert file.readline().startswith(f"vpcflowd ({version}) ")
 
 
