@@ -34,17 +34,21 @@ void sources_deinit(struct sources *s)
 	*s = (struct sources){ .count = 0 };
 }
 
-bool glob_match(const char *pattern, struct slice text)
+/* Inlined into the two below, so that neither asks which one it is. */
+static inline bool match(const char *pattern, struct slice text, bool fold)
 {
 	/* After a mismatch the last * takes one character more; earlier ones need not change. */
 	const char *star = NULL;
 	size_t at = 0;
 	size_t retry = 0;
 	while (at < text.len) {
+		char c = text.data[at];
+		if (fold && c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
 		if (*pattern == '*') {
 			star = pattern++;
 			retry = at;
-		} else if (*pattern == text.data[at] && *pattern != '\0') {
+		} else if (*pattern == c && *pattern != '\0') {
 			pattern++;
 			at++;
 		} else if (star != NULL) {
@@ -57,6 +61,16 @@ bool glob_match(const char *pattern, struct slice text)
 	while (*pattern == '*')
 		pattern++;
 	return *pattern == '\0';
+}
+
+bool glob_match(const char *pattern, struct slice text)
+{
+	return match(pattern, text, false);
+}
+
+bool glob_match_any_case(const char *pattern, struct slice text)
+{
+	return match(pattern, text, true);
 }
 
 static bool fits(const char *pattern, struct slice text)

@@ -68,5 +68,7 @@ const struct source *sources_of(const struct sources *s, const struct origin *or
 
 /* Whether text fits a pattern in which * stands for any run of characters. */
 bool glob_match(const char *pattern, struct slice text);
+/* The same where the text's letter case does not count; the pattern is in lower case. */
+bool glob_match_any_case(const char *pattern, struct slice text);
 
 #endif
