@@ -33,6 +33,7 @@ static void config_free(struct config *c)
 	tls_context_free(&c->tls_listener);
 	tls_context_free(&c->tls_output);
 	sources_deinit(&c->sources);
+	filter_free(&c->filter);
 	tokens_deinit(&c->tokens);
 	free(c);
 }
@@ -105,6 +106,8 @@ static bool set_option(struct config *c, const struct option_row *row, const cha
 		return true;
 	log_error("config", "bad value: %s option=\"--%s %s\"", why, row->name,
 		  log_escape(slice_text(value), text));
+	if (row->show != NULL)
+		row->show(value);
 	return false;
 }
 
@@ -231,6 +234,22 @@ static bool check_mtu(const struct config *c)
 	return true;
 }
 
+/*
+ * A field that no flow format has is never there, so that nothing might come out. Header lines may
+ * bring it, which files have and peers may have: no more than a warning.
+ */
+static void check_filter(const struct config *c)
+{
+	if (c->filter == NULL || (c->read && !c->columns_known))
+		return;
+	for (unsigned f = 0; f < FIELD_COUNT; f++)
+		if (filter_asks(c->filter, f) && c->columns.place[f] < 0)
+			log_warn("config",
+				 "--filter asks for a field that no flow format has: it counts as "
+				 "not there, unless records name their fields field=%s",
+				 field_name(f).data);
+}
+
 /* What several workers cannot do together. */
 static bool check_workers(const struct config *c)
 {
@@ -354,6 +373,7 @@ static bool load(struct config *c, int argc, char **argv)
 		return false;
 	choose_columns(c);
 	settle_outputs(c);
+	check_filter(c);
 	return check_mtu(c) && check_workers(c);
 }
 
@@ -464,6 +484,9 @@ void config_describe(const struct config *c, FILE *out)
 	if (c->aws_elements != 0)
 		fprintf(out, "aws-elements %u\n", c->aws_elements);
 	fprintf(out, "workers %u\n", c->workers);
+	if (c->filter != NULL)
+		fprintf(out, "filter %.*s\n", (int)filter_text(c->filter).len,
+			filter_text(c->filter).data);
 	if (c->packet_addresses)
 		fputs("packet-addresses\n", out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);

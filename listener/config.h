@@ -11,6 +11,7 @@
 #include "base/tls.h"
 #include "deliver/output.h"
 #include "flow/address.h"
+#include "flow/filter.h"
 #include "flow/source.h"
 #include "receive/tokens.h"
 
@@ -52,6 +53,7 @@ struct config {
 	bool packet_addresses;
 	uint32_t aws_elements; /* a private enterprise number, 0 for none */
 	struct sources sources;
+	struct filter *filter; /* NULL: every flow is wanted */
 	struct cidr *allow;
 	size_t allows;
 	char *token_file;

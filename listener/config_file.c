@@ -53,7 +53,12 @@ static bool set_value(struct config *c, const struct option_row *row, const cJSO
 	const char *text = text_of(value, room);
 	if (text == NULL)
 		return mistake(at, "neither text nor a whole number");
-	return row->set(c, text, why) || mistake(at, why);
+	if (row->set(c, text, why))
+		return true;
+	(void)mistake(at, why);
+	if (row->show != NULL)
+		row->show(text);
+	return false;
 }
 
 static bool set_option(struct config *c, const cJSON *value, const struct place *at)

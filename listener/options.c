@@ -163,6 +163,29 @@ static bool set_fields(struct config *c, const char *value, char why[WHY_ROOM])
 	return option_format(&c->fields, value, "--fields", why);
 }
 
+static bool set_filter(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	struct filter_mistake mistake;
+	filter_free(&c->filter);
+	return filter_compile(&c->filter, slice_text(value), &mistake) ||
+	       option_wrong(why, "%s", mistake.why);
+}
+
+/* The expression, and a caret under what is wrong in it. */
+static void show_filter(const char *value)
+{
+	struct filter_mistake mistake;
+	struct filter *filter = NULL;
+	char shown[FILTER_SHOWN + 1];
+	char carets[FILTER_SHOWN + 1];
+	if (!filter_compile(&filter, slice_text(value), &mistake)) {
+		filter_show(slice_text(value), &mistake, shown, carets);
+		log_error("config", "  %s", shown);
+		log_error("config", "  %s", carets);
+	}
+	filter_free(&filter);
+}
+
 /* ---- outputs --------------------------------------------------------------------------------- */
 
 static void free_output(struct output_config *o)
@@ -456,6 +479,13 @@ const struct option_row option_rows[] = {
 	  .set = set_fields,
 	  .help = "columns of csv and json, AWS's field names; default: those of the flow "
 		  "format" },
+	{ .name = "filter",
+	  .form = OPTION_VALUE,
+	  .value = "EXPR",
+	  .set = set_filter,
+	  .show = show_filter,
+	  .help = "keep only flows of which this is true, as 'action = REJECT and dstport in "
+		  "22,3389 and not srcaddr in 10.0.0.0/8'" },
 	{ .name = "config",
 	  .heading = "How it runs",
 	  .letter = 'c',

@@ -24,6 +24,8 @@ struct option_row {
 	bool line_only; /* makes no sense in the file */
 	/* Puts the value (NULL for flags) into the configuration; false with why. */
 	bool (*set)(struct config *c, const char *value, char why[WHY_ROOM]);
+	/* After set has refused a value and its why was logged: logs where in it that is. Or NULL. */
+	void (*show)(const char *value);
 	/* OPTION_REPEAT: forgets the values so far. */
 	void (*clear)(struct config *c);
 	const char *help;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * receive ─▶ payload_next ─▶ logevents_next ─▶ flow_parse ─▶ output_flow ─▶ deliver
- *            octets to        documents to      text to       values to
- *            documents        events            values        octets
+ * receive ─▶ payload_next ─▶ logevents_next ─▶ flow_parse ─▶ filter_keeps ─▶ output_flow ─▶ deliver
+ *            octets to        documents to      text to       or not          values to
+ *            documents        events            values                        octets
  *
  * Turns are short, so that one peer's large payload holds up neither the loop nor the others, and
  * the owner stops giving turns while an output is full. What is lost on the way is counted by
@@ -27,7 +27,8 @@ struct intake {
 	struct pipeline *pipeline;
 	const struct limits *limits;
 	const struct sources *sources;
-	char peer[LOG_ESCAPED]; /* for log lines */
+	const struct filter *filter; /* NULL: every flow is wanted */
+	char peer[LOG_ESCAPED];	     /* for log lines */
 	enum payload_source source;
 	struct payload *payload;
 	struct documents documents;
@@ -35,7 +36,7 @@ struct intake {
 	bool damaged; /* STREAM: damage says how, told once the documents before it are converted */
 	struct fault damage;
 	uint64_t documents_done;
-	uint64_t flows;
+	uint64_t flows; /* wanted or not */
 	uint64_t rejected;
 
 	/* which events are handed to the outputs, and counted */
@@ -96,6 +97,7 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 	i->pipeline = p;
 	i->limits = p->limits;
 	i->sources = p->sources;
+	i->filter = p->filter;
 	log_escape(slice_text(peer), i->peer);
 	i->source = source;
 	i->emit_to = UINT64_MAX;
@@ -323,6 +325,19 @@ static enum step emit(struct intake *i, struct fault *fault)
 	return STEP_OK;
 }
 
+static bool is_wanted(const struct intake *i)
+{
+	return i->filter == NULL || filter_keeps(i->filter, &i->pipeline->flow);
+}
+
+/* Taken, as its peer has nothing to send again, and that is all. */
+static enum step leave_out(struct intake *i)
+{
+	counts(i)->filtered++;
+	i->flows++;
+	return STEP_OK;
+}
+
 /* AWS lost flows itself: outputs that can, tell. */
 static enum step skip(struct intake *i, struct fault *fault)
 {
@@ -370,7 +385,7 @@ static enum step convert_record(struct intake *i, const struct event *event, str
 	case FLOW_SKIPDATA:
 		return skip(i, fault);
 	default:
-		return emit(i, fault);
+		return is_wanted(i) ? emit(i, fault) : leave_out(i);
 	}
 }
 

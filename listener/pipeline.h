@@ -9,6 +9,7 @@
 #include "decode/logevents.h"
 #include "decode/payload.h"
 #include "deliver/output.h"
+#include "flow/filter.h"
 #include "flow/quick.h"
 #include "flow/source.h"
 
@@ -19,6 +20,7 @@
 struct pipeline {
 	const struct limits *limits;
 	const struct sources *sources;
+	const struct filter *filter; /* which flows the outputs get; NULL: all */
 	struct stats *stats;
 	struct once *once;
 	struct output *output[OUTPUT_LIMIT];
@@ -39,7 +41,7 @@ void pipeline_flush(struct pipeline *p);
 
 /*
  * One stream of octets from one peer on its way through a pipeline. Owns what it gathers; borrows
- * the pipeline. The limits and sources that hold when it is made must live as
+ * the pipeline. The limits, sources and filter that hold when it is made must live as
  * long as it does.
  */
 struct intake;
@@ -81,7 +83,10 @@ bool intake_pending(const struct intake *i);
 size_t intake_held(const struct intake *i);
 /* Documents completed so far: tells progress from trickle. */
 uint64_t intake_documents(const struct intake *i);
-/* Records converted, and those that could not be. */
+/*
+ * Records taken, and those that could not be converted. The filter does not matter: with another, as
+ * after HUP, the same payload has as many.
+ */
 uint64_t intake_flows(const struct intake *i);
 uint64_t intake_rejected(const struct intake *i);
 

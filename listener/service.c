@@ -5,7 +5,7 @@
  *
  *   TERM, INT ─▶ the stations end ─▶ all are over
  *                └── --drain-timeout, or a second signal ──▶ they give up the rest
- *   HUP       ─▶ files opened anew; sources, tokens, certificates, --allow and limits read again
+ *   HUP       ─▶ files opened anew; sources, filter, tokens, certificates, --allow and limits read again
  *   USR1      ─▶ counters
  *   output failed for good ─▶ stop at once, exit 1
  *
@@ -328,10 +328,11 @@ static void log_progress(const struct service *s, const char *when)
 	const struct stats *stats = &sum.stats;
 	log_info("read",
 		 "%s files=%zu of=%zu octets=%" PRIu64 " events=%" PRIu64 " flows=%" PRIu64
-		 " nodata=%" PRIu64 " skipdata=%" PRIu64 " rejected=%" PRIu64
+		 " nodata=%" PRIu64 " skipdata=%" PRIu64 " rejected=%" PRIu64 " filtered=%" PRIu64
 		 " payloads_rejected=%" PRIu64,
 		 when, files, s->reading.files, stats->bytes_received, stats->events, stats->flows,
-		 stats->nodata, stats->skipdata, stats->rejected, stats->payloads_rejected);
+		 stats->nodata, stats->skipdata, stats->rejected, stats->filtered,
+		 stats->payloads_rejected);
 }
 
 static void print_counters(const struct service *s)

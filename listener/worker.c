@@ -326,6 +326,7 @@ bool worker_init(struct worker *w, const struct config *config, unsigned workers
 	TAILQ_INIT(&w->deliveries);
 	TAILQ_INIT(&w->waiting);
 	pipeline_init(&w->pipeline, &config->limits, &config->sources, &w->stats, &w->once);
+	w->pipeline.filter = config->filter;
 	int error = uv_loop_init(&w->loop);
 	if (error != 0) {
 		log_error("worker", "no event loop error=\"%s\"", error_text(error));
@@ -382,6 +383,7 @@ void worker_set_config(struct worker *w, const struct config *config)
 	w->config = config;
 	w->pipeline.limits = &config->limits;
 	w->pipeline.sources = &config->sources;
+	w->pipeline.filter = config->filter;
 	for (unsigned i = 0; i < w->pipeline.outputs; i++)
 		output_set_tls(w->pipeline.output[i], config->tls_output);
 }

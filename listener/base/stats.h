@@ -9,7 +9,7 @@
 
 /*
  * What a worker counts: name, meaning. The law that every test holds us to:
- *   events = flows + nodata + skipdata + rejected
+ *   events = flows + nodata + skipdata + rejected + filtered
  */
 #define COUNTERS(X)                                                                                \
 	X(connections, "connections accepted")                                                     \
@@ -34,6 +34,7 @@
 	X(nodata, "NODATA records: no traffic in the window")                                      \
 	X(skipdata, "SKIPDATA records: AWS lost some of its own")                                  \
 	X(rejected, "records that could not be converted, by reason below")                        \
+	X(filtered, "records that --filter does not want: taken, and left out of every output")    \
 	X(payloads_rejected, "payloads and documents lost whole, by reason below")                 \
 	X(spooled, "payloads stored in the spool")                                                 \
 	X(spool_bytes, "octets in the spool now")                                                  \

@@ -48,6 +48,26 @@ const struct manual_part manual_parts[] = {
 		  "ipfix and ipfix-csv have no place for a record without both addresses, which is "
 		  "counted as no_address." },
 
+	{ MANUAL_SECTION, .brief = true, .text = "Filter" },
+	{ MANUAL_TEXT, .brief = true,
+	  .text = "Comparisons of AWS's fields, joined by and, or, not and parentheses." },
+	{ MANUAL_VERBATIM, .brief = true,
+	  .text = "dstport = ssh, bytes > 10M       = != < <= > >=; names of protocols, ports, flags\n"
+		  "dstport in 22,3389,8000-8080     in and not in: values, ranges, address blocks\n"
+		  "addr not in 10.0.0.0/8,fd00::/8  addr and port: either end; with != and not in both\n"
+		  "interface-id = eni-0a1b*         * is any run of characters\n"
+		  "tcp-flags has syn                has all of these\n"
+		  "start >= 2026-11-01T08:00:00Z    or a date, or Unix seconds\n"
+		  "vpc-id != -                      it is there" },
+	{ MANUAL_TEXT,
+	  .text = "What a record does not have, or has as -, is true of no comparison but = -. A time "
+		  "without an offset is UTC; one that is written coarsely, as a date, is all of it. "
+		  "Sizes are powers of 1024. Ranges have both their ends, with - or .. between. Letter "
+		  "case does not count in words of AWS's own, as REJECT or ingress. Texts with spaces, "
+		  "commas or parentheses stand in quotes." },
+	{ MANUAL_TEXT,
+	  .text = "Records that are left out are counted as filtered, and acknowledged as others are." },
+
 	{ MANUAL_SECTION, .brief = true, .text = "Limits" },
 	{ MANUAL_TEXT, .brief = true,
 	  .text = "SIZE in octets, as 512, 64K, 16M or 1G; TIME in seconds; COUNT a number." },
@@ -76,7 +96,7 @@ const struct manual_part manual_parts[] = {
 	{ MANUAL_TERM, .brief = true, .term = "TERM, INT",
 	  .text = "finish what was begun, for --drain-timeout at most, and exit" },
 	{ MANUAL_TERM, .brief = true, .term = "HUP",
-	  .text = "open files anew, and read configuration, tokens and certificates again; listeners "
+	  .text = "open files anew, and read configuration, filter, tokens and certificates again; listeners "
 		  "and outputs change at a restart" },
 	{ MANUAL_TERM, .brief = true, .term = "USR1",
 	  .text = "print the counters to standard error, name=value, one a line" },

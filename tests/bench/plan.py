@@ -11,12 +11,13 @@ from programs import MIB
 
 FORMATS = {"ftsq": 1.6, "csv": 2.0, "json": 2.3, "ipfix": 1.6, "ipfix-csv": None}
 # Stage to the one before it, whose cost is part of its own.
-BEFORE = {"scan": "inflate", "events": "scan", "parse": "events",
+BEFORE = {"scan": "inflate", "events": "scan", "parse": "events", "filter": "parse",
           **{name: "parse" for name in FORMATS}}
 STAGES = {
     "inflate": "inflating alone, ISA-L", "inflate-zlib": "inflating alone, zlib",
     "scan": "… and its JSON scanned", "events": "… and its events found",
-    "parse": "… and records parsed", **{name: f"to {name}" for name in FORMATS},
+    "parse": "… and records parsed", "filter": "… and three terms of a filter asked",
+    **{name: f"to {name}" for name in FORMATS},
     "ftsq-unframed": "to ftsq, unframed",
 }
 # Tables, a column, a row.

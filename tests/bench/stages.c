@@ -23,6 +23,7 @@ struct run {
 	const struct stage *stage;
 	/* of stages that convert */
 	struct pipeline pipeline;
+	struct filter *filter;
 	struct output_config config;
 	struct stats stats;
 	struct once once;
@@ -177,12 +178,18 @@ const struct stage stages[] = {
 	{ .name = "scan", .pass = pass_scan },
 	{ .name = "events", .pass = pass_events },
 	{ .name = "parse", .pass = pass_convert, .source = PAYLOAD_WHOLE },
-	{ "ftsq", pass_convert, &encoder_ftsq, PAYLOAD_WHOLE, NULL },
-	{ "csv", pass_convert, &encoder_csv, PAYLOAD_WHOLE, NULL },
-	{ "json", pass_convert, &encoder_json, PAYLOAD_WHOLE, NULL },
-	{ "ipfix", pass_convert, &encoder_ipfix, PAYLOAD_WHOLE, NULL },
-	{ "ipfix-csv", pass_convert, &encoder_ipfix_csv, PAYLOAD_WHOLE, NULL },
-	{ "ftsq-unframed", pass_convert, &encoder_ftsq, PAYLOAD_STREAM, NULL },
+	/* All of them are wanted, so that every term is asked. */
+	{ .name = "filter",
+	  .pass = pass_convert,
+	  .source = PAYLOAD_WHOLE,
+	  .filter =
+		  "action in ACCEPT,REJECT and dstport not in 23,25 and not srcaddr in 192.0.2.0/24" },
+	{ "ftsq", pass_convert, &encoder_ftsq, PAYLOAD_WHOLE, NULL, NULL },
+	{ "csv", pass_convert, &encoder_csv, PAYLOAD_WHOLE, NULL, NULL },
+	{ "json", pass_convert, &encoder_json, PAYLOAD_WHOLE, NULL, NULL },
+	{ "ipfix", pass_convert, &encoder_ipfix, PAYLOAD_WHOLE, NULL, NULL },
+	{ "ipfix-csv", pass_convert, &encoder_ipfix_csv, PAYLOAD_WHOLE, NULL, NULL },
+	{ "ftsq-unframed", pass_convert, &encoder_ftsq, PAYLOAD_STREAM, NULL, NULL },
 	{ .name = NULL },
 };
 
@@ -200,6 +207,14 @@ static void open_output(struct run *r)
 	r->pipeline.outputs = 1;
 }
 
+static void use_filter(struct run *r)
+{
+	struct filter_mistake mistake;
+	if (!filter_compile(&r->filter, slice_text(r->stage->filter), &mistake))
+		bench_fail(mistake.why, r->stage->name);
+	r->pipeline.filter = r->filter;
+}
+
 struct run *run_new(struct bench *b, const struct set *set, const struct stage *stage)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -211,6 +226,8 @@ struct run *run_new(struct bench *b, const struct set *set, const struct stage *
 	pipeline_init(&r->pipeline, &b->limits, &set->sources, &r->stats, &r->once);
 	if (stage->encoder != NULL)
 		open_output(r);
+	if (stage->filter != NULL)
+		use_filter(r);
 	return r;
 }
 
@@ -230,6 +247,7 @@ void run_free(struct run **r)
 		output_close(&(*r)->pipeline.output[0], false);
 	uv_run(&(*r)->bench->loop, UV_RUN_DEFAULT);
 	pipeline_deinit(&(*r)->pipeline);
+	filter_free(&(*r)->filter);
 	free(*r);
 	*r = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include "decode/inflater.h"
 #include "file.h"
+#include "flow/filter.h"
 #include "pipeline.h"
 
 /* Payloads of one kind, which are measured together. Owns its files. */
@@ -38,6 +39,8 @@ struct stage {
 	enum payload_source source;
 	/* For pass_inflate: NULL for the engine that vpcflowd uses. */
 	const struct inflater_class *engine;
+	/* For pass_convert: --filter's expression, or NULL. */
+	const char *filter;
 };
 
 /* Ended by one without a name. */

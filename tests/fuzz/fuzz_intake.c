@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fed: octets to cut by and to pack by (fuzz_pack), then payloads.
- * Held, for a pipeline without outputs: events = flows + nodata + skipdata + rejected, however it
- * ends; every rejected record has its reason counted; a stream counts the same whatever the cut;
- * of a whole that is refused for what it is, not one event was looked at.
+ * Held, for a pipeline without outputs, with a filter and without: events = flows + nodata + skipdata +
+ * rejected + filtered, however it ends; every rejected record has its reason counted; a stream counts
+ * the same whatever the cut, what the filter leaves out included; of a whole that is refused for what it
+ * is, not one event was looked at.
  */
 #include "fuzz.h"
 #include "pipeline.h"
@@ -11,6 +12,7 @@
 static struct sources sources;
 static struct format standard;
 static struct format tgw;
+static struct filter *filter;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -25,6 +27,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	struct slice where;
 	fuzz_quiet(argc, argv);
 	CHECK(format_parse(&standard, SLICE_LITERAL("default"), COLUMN_LIMIT, &where) == FORMAT_OK);
+	struct filter_mistake mistake;
+	CHECK(filter_compile(&filter, SLICE_LITERAL("bytes < 5000 and not srcaddr in ::/0"),
+			     &mistake));
 	CHECK(format_parse(&tgw, SLICE_LITERAL("tgw"), COLUMN_LIMIT, &where) == FORMAT_OK);
 	sources = (struct sources){ .format = &standard, .rules = rules, .count = 3 };
 	sources.standard.domain = 1;
@@ -41,15 +46,16 @@ struct outcome {
 static void check_law(const struct stats *s, const struct intake *i)
 {
 	uint64_t reasons = 0;
-	CHECK(s->events == s->flows + s->nodata + s->skipdata + s->rejected);
+	CHECK(s->events == s->flows + s->nodata + s->skipdata + s->rejected + s->filtered);
 	for (unsigned f = 0; f < FAULT_COUNT; f++)
 		reasons += s->fault[f];
 	CHECK(reasons == s->rejected);
-	CHECK(intake_flows(i) == s->flows && intake_rejected(i) == s->rejected);
+	CHECK(intake_flows(i) == s->flows + s->filtered);
+	CHECK(intake_rejected(i) == s->rejected);
 }
 
 static struct outcome run(enum payload_source source, struct slice in, unsigned seed,
-			  const struct limits *limits)
+			  const struct limits *limits, const struct filter *wanted)
 {
 	static struct once once;
 	static struct pipeline p;
@@ -62,6 +68,7 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 	bool lost;
 	memset(&once, 0, sizeof(once));
 	pipeline_init(&p, limits, &sources, &o.stats, &once);
+	p.filter = wanted;
 	struct intake *i = intake_new(&p, source, "192.0.2.1");
 	CHECK(i != NULL);
 	do {
@@ -89,15 +96,16 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 
 static void check_stream(struct slice in, unsigned seed, const struct limits *limits)
 {
-	struct outcome whole = run(PAYLOAD_STREAM, in, 0, limits);
-	struct outcome cut = run(PAYLOAD_STREAM, in, seed, limits);
+	struct outcome whole = run(PAYLOAD_STREAM, in, 0, limits, NULL);
+	struct outcome cut = run(PAYLOAD_STREAM, in, seed, limits, filter);
 	CHECK(fuzz_same_verdict(whole.verdict, cut.verdict));
 	if (whole.verdict == FAULT_RATIO || cut.verdict == FAULT_RATIO)
 		return;
 	/* How near to the damage of gzip lines come out depends on the cut. */
 	if (whole.verdict == FAULT_GZIP)
 		return;
-	CHECK(whole.stats.flows == cut.stats.flows && whole.stats.nodata == cut.stats.nodata);
+	CHECK(whole.stats.flows == cut.stats.flows + cut.stats.filtered);
+	CHECK(whole.stats.nodata == cut.stats.nodata);
 	CHECK(whole.stats.skipdata == cut.stats.skipdata);
 	CHECK(memcmp(whole.stats.fault, cut.stats.fault, sizeof(cut.stats.fault)) == 0);
 	CHECK(whole.lost == cut.lost);
@@ -106,11 +114,11 @@ static void check_stream(struct slice in, unsigned seed, const struct limits *li
 
 static void check_whole(struct slice in, unsigned seed, const struct limits *limits)
 {
-	struct outcome o = run(PAYLOAD_WHOLE, in, seed, limits);
+	struct outcome o = run(PAYLOAD_WHOLE, in, seed, limits, seed % 2 == 0 ? filter : NULL);
 	if (o.verdict == FAULT_NOTHING)
-		CHECK(o.stats.flows == 0 && o.stats.rejected > 0);
+		CHECK(o.stats.flows + o.stats.filtered == 0 && o.stats.rejected > 0);
 	else if (o.verdict == FAULT_COUNT)
-		CHECK(o.stats.flows > 0 || o.stats.rejected == 0);
+		CHECK(o.stats.flows + o.stats.filtered > 0 || o.stats.rejected == 0);
 	else
 		CHECK(o.stats.events == 0);
 }

@@ -3,7 +3,8 @@
  * Fed: an octet to choose by, then an address, an address block, base64, a pattern and a text, or
  * what is to be logged.
  * Held: address_parse is inet_pton, octets and all; a block contains its base; base64 comes back
- * and nothing else does; glob_match is the textbook's table; log_escape stays printable and short.
+ * and nothing else does; glob_match is the textbook's table, in any letter case too; log_escape stays
+ * printable and short.
  */
 #include <arpa/inet.h>
 
@@ -93,6 +94,12 @@ static void check_glob(struct slice in)
 	}
 	slice_skip(&in, n < in.len ? n + 1 : n);
 	CHECK(glob_match(pattern, in) == glob_by_table(pattern, in));
+	char *folded = fuzz_copy(in);
+	for (size_t i = 0; i < in.len; i++)
+		folded[i] = folded[i] >= 'A' && folded[i] <= 'Z' ? (char)(folded[i] | 32)
+								 : folded[i];
+	CHECK(glob_match_any_case(pattern, in) == glob_by_table(pattern, slice_of(folded, in.len)));
+	free(folded);
 }
 
 static void check_escape(struct slice in)

@@ -72,8 +72,8 @@ def check_log(text):
 
 def check_law(s):
     """s: counters, by name."""
-    kept = s["flows"] + s["nodata"] + s["skipdata"] + s["rejected"]
-    assert s["events"] == kept, f"events are not flows + nodata + skipdata + rejected: {s}"
+    kept = s["flows"] + s["nodata"] + s["skipdata"] + s["rejected"] + s["filtered"]
+    assert s["events"] == kept, f"events are not flows + nodata + skipdata + rejected + filtered: {s}"
 
 
 def check_counters(s, outputs):

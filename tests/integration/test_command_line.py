@@ -15,7 +15,7 @@ def test_help_names_every_option():
     result = harness.run("--help")
     for option in ("--listen", "--output", "--exporter", "--domain", "--flow-format", "--fields",
                    "--config", "--read", "--allow", "--token-file", "--ready-file",
-                   "--packet-addresses", "--aws-elements", "--mtu", "--udp-rate",
+                   "--packet-addresses", "--aws-elements", "--mtu", "--udp-rate", "--filter",
                    "--check-config", "--workers", "--verbose", "--quiet", "--version", "--help"):
         assert option in result.out
     assert result.err == "" and harness.run("-h").out == result.out

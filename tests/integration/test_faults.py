@@ -358,7 +358,7 @@ def play_stdin(run):
 def play_listen(run):
     """A listener without a spool: framed and unframed peers, HUP, counters."""
     outputs = ["-o", f"csv:{run.path('csv')}", "-o", f"ipfix:{run.path('ipfix')}"]
-    if run.listen("-v", *outputs):
+    if run.listen("-v", *outputs, "--filter", "bytes >= 0"):
         for payload, numbers in every_kind(run):
             run.put(payload, numbers)
         numbers, lines = run.lines()

@@ -72,8 +72,8 @@ def test_the_page_has_every_option_as_help_has_it(shown, page):
 
 def test_the_page_has_its_sections(page):
     assert re.findall(r"(?m)^([A-Z][A-Z ]+)$", page) == [
-        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUT FORMATS", "LIMITS", "CONFIGURATION FILE",
-        "SIGNALS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"]
+        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUT FORMATS", "FILTER", "LIMITS",
+        "CONFIGURATION FILE", "SIGNALS", "EXIT STATUS", "FILES", "EXAMPLES", "SEE ALSO"]
     assert "vpcflowd - AWS VPC Flow Logs to flow collectors" in page
     version = harness.run("--version").out.strip()
     assert re.search(rf"^{version} +\d{{4}}-\d\d-\d\d +VPCFLOWD\(8\)$", page, re.M)

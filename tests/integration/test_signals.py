@@ -177,7 +177,7 @@ def test_all_else_changes_at_hup_without_a_word(start, reload_):
     with start("-c", path) as daemon:
         reload_(daemon, **{"exporter": "10.9.9.1", "domain": 7, "allow": "127.0.0.0/8", "verbose": True,
                            "max-connections": 2000, "max-payload": "1M", "drain-timeout": 5,
-                           "spool-max": "1M"})
+                           "spool-max": "1M", "filter": "bytes > 1"})
         assert not daemon.log_lines("WARN|ERROR")
 
 

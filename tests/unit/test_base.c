@@ -216,6 +216,7 @@ static void test_stats(void **state)
 		"\nnodata=2\n",
 		"\nskipdata=1\n",
 		"\nrejected=2\n",
+		"\nfiltered=0\n",
 		"\nrejected_columns=2\n",
 		"\npayloads_rejected=1\n",
 		"\npayloads_rejected_gzip=1\n",

@@ -103,6 +103,9 @@ static const char *describe(const struct config *c, struct buf *to)
 	if (c->sources.format != NULL && c->sources.format->count != 14)
 		add_format(to, "format", c->sources.format);
 	add_format(to, "fields", c->fields);
+	if (c->filter != NULL)
+		add_formatted(to, " filter=%.*s", (int)filter_text(c->filter).len,
+			      filter_text(c->filter).data);
 	for (size_t i = 0; i < c->allows; i++)
 		add_formatted(to, " allow=v%u/%u", c->allow[i].base.version, c->allow[i].bits);
 	for (size_t i = 0; i < c->files; i++)
@@ -163,6 +166,8 @@ static const struct {
 	{ "-f default", "" },
 	{ "--flow-format srcaddr,new-one", "format=srcaddr,new-one" },
 	{ "--fields srcaddr,bytes", "fields=srcaddr,bytes" },
+	{ "--filter port_=_22_or_not_(bytes_>_1)", "filter=port = 22 or not (bytes > 1)" },
+	{ "--filter bytes>1 --filter bytes>2", "filter=bytes>2" },
 	{ "--allow 10.0.0.0/8 --allow ::1", "allow=v4/8 allow=v6/128" },
 	{ "--read a b -", "file=a file=b file=-" },
 	{ "a --read b", "file=a file=b" },
@@ -211,6 +216,10 @@ static void test_good(void **state)
 
 static const char *const bad[] = {
 	"--no-such-option",
+	"--filter",
+	"--filter ",
+	"--filter bytes",
+	"--filter bytes>1 --filter colour=1",
 	"-Z",
 	"--listen",
 	"--verbose=yes",
@@ -391,6 +400,8 @@ static const struct {
 	{ " \n{ }\n", "", "" },
 	{ "{\"domain\": 7, \"exporter\": \"10.0.0.1\"}", "", "exporter=10.0.0.1 domain=7" },
 	{ "{\"domain\": \"7\"}", "", "domain=7" },
+	{ "{\"filter\": \"bytes > 1\"}", "", "filter=bytes > 1" },
+	{ "{\"filter\": \"bytes > 1\"}", "--filter bytes>2", "filter=bytes>2" },
 	{ "{\"domain\": 7}", "-d 8", "domain=8" },
 	{ "{\"max-payload\": \"2K\", \"max-depth\": 9}", "", "max-payload=2048 max-depth=9" },
 	{ "{\"max-payload\": 2048}", "--max-payload 4K", "max-payload=4096" },
@@ -438,6 +449,9 @@ static const char *const bad_files[] = {
 	"{}{}",
 	"{} x",
 	"{\"domain\": 7,}",
+	"{\"filter\": \"\"}",
+	"{\"filter\": \"bytes\"}",
+	"{\"filter\": [\"bytes > 1\", \"bytes > 2\"]}",
 	"{domain: 7}",
 	"{'domain': 7}",
 	"// comment\n{}",
