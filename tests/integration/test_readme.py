@@ -2,6 +2,11 @@
 """What the documents list is what the program has."""
 import os
 import re
+import subprocess
+
+import pytest
+
+import harness
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -18,3 +23,21 @@ def test_numbers_of_aws_elements():
     listed = re.findall(r"\b(1\d{3})\s([a-z0-9-]+)[,;.]", text_of("listener", "encode", "README.md"))
     assert len(rows) == 72 and len(table) == 60
     assert {int(number): name for number, name in listed} == table
+
+
+def shown():
+    """The commands in README.md that come with what they print: (command, output)."""
+    blocks = re.findall(r"^```\n\$ (\./build/release/vpcflowd .*)\n((?:.*\n)*?)```$", text_of("README.md"), re.M)
+    return [pytest.param(command, output, id=command[25:]) for command, output in blocks]
+
+
+@pytest.mark.parametrize("command, output", shown())
+def test_commands_print_what_is_shown(command, output):
+    command = command.replace("./build/release/vpcflowd", harness.BINARY, 1)
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, check=False, env=harness.environment(),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert done.stdout.decode() == output
+
+
+def test_commands_are_shown():
+    assert len(shown()) >= 6
