@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "config_file.h"
+#include "config_sums.h"
 #include "encode/announce.h"
 #include "options.h"
 
@@ -34,6 +35,7 @@ static void config_free(struct config *c)
 	tls_context_free(&c->tls_output);
 	sources_deinit(&c->sources);
 	filter_free(&c->filter);
+	wanted_deinit(&c->sums);
 	tokens_deinit(&c->tokens);
 	free(c);
 }
@@ -156,7 +158,8 @@ static bool set_standard(struct config *c)
 			return false;
 		c->listen[0].standard = true;
 	}
-	if (c->outputs == 0 && !set_option(c, option_by_name("output"), "ftsq"))
+	const char *output = c->sums.format == NULL ? "ftsq" : "csv";
+	if (c->outputs == 0 && !set_option(c, option_by_name("output"), output))
 		return false;
 	return c->sources.format != NULL || set_option(c, option_by_name("flow-format"), "default");
 }
@@ -374,7 +377,7 @@ static bool load(struct config *c, int argc, char **argv)
 	choose_columns(c);
 	settle_outputs(c);
 	check_filter(c);
-	return check_mtu(c) && check_workers(c);
+	return config_settle_sums(c) && check_mtu(c) && check_workers(c);
 }
 
 bool config_load(struct config **config, int argc, char **argv)
@@ -409,6 +412,14 @@ static void describe_format(const char *what, const struct format *f, FILE *out)
 		fprintf(out, "%s%.*s", i == 0 ? "" : ",", (int)name.len, name.data);
 	}
 	fputc('\n', out);
+}
+
+static void describe_sums(const struct sums_wanted *w, FILE *out)
+{
+	describe_format("aggregate", w->format, out);
+	fprintf(out, "by %s\n", wanted_order(w));
+	if (w->top != 0)
+		fprintf(out, "top %llu\n", (unsigned long long)w->top);
 }
 
 static void describe_rule(const struct source_rule *r, FILE *out)
@@ -489,6 +500,8 @@ void config_describe(const struct config *c, FILE *out)
 			filter_text(c->filter).data);
 	if (c->packet_addresses)
 		fputs("packet-addresses\n", out);
+	if (c->sums.format != NULL)
+		describe_sums(&c->sums, out);
 	fprintf(out, "allow %zu address blocks\n", c->allows);
 	fprintf(out, "tokens %zu\n", c->tokens.count);
 	describe_paths(c, out);

@@ -14,6 +14,7 @@
 #include "flow/filter.h"
 #include "flow/source.h"
 #include "receive/tokens.h"
+#include "sum/wanted.h"
 
 enum { LISTEN_LIMIT = 16, OUTPUT_LIMIT = 16, HOST_TEXT = 64, WORKERS_MOST = 64 };
 
@@ -54,6 +55,7 @@ struct config {
 	uint32_t aws_elements; /* a private enterprise number, 0 for none */
 	struct sources sources;
 	struct filter *filter; /* NULL: every flow is wanted */
+	struct sums_wanted sums; /* --aggregate */
 	struct cidr *allow;
 	size_t allows;
 	char *token_file;

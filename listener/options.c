@@ -129,7 +129,9 @@ static bool set_aws_elements(struct config *c, const char *value, char why[WHY_R
 
 /* ---- formats --------------------------------------------------------------------------------- */
 
-bool option_format(struct format **format, const char *value, const char *where, char why[WHY_ROOM])
+/* derived: such columns are known, too. */
+static bool read_format(struct format **format, const char *value, const char *where, bool derived,
+			char why[WHY_ROOM])
 {
 	struct format *f = malloc(sizeof(*f));
 	struct slice name;
@@ -142,6 +144,8 @@ bool option_format(struct format **format, const char *value, const char *where,
 		return option_wrong(why, "%s: \"%s\"", format_error_text(error),
 				    log_escape(name, text));
 	}
+	if (derived)
+		format_take_derived(f);
 	for (unsigned i = 0; i < f->count; i++)
 		if (f->column[i].field == FIELD_UNKNOWN)
 			log_warn(
@@ -153,6 +157,11 @@ bool option_format(struct format **format, const char *value, const char *where,
 	return true;
 }
 
+bool option_format(struct format **format, const char *value, const char *where, char why[WHY_ROOM])
+{
+	return read_format(format, value, where, false, why);
+}
+
 static bool set_flow_format(struct config *c, const char *value, char why[WHY_ROOM])
 {
 	return option_format(&c->sources.format, value, "--flow-format", why);
@@ -160,7 +169,30 @@ static bool set_flow_format(struct config *c, const char *value, char why[WHY_RO
 
 static bool set_fields(struct config *c, const char *value, char why[WHY_ROOM])
 {
-	return option_format(&c->fields, value, "--fields", why);
+	return read_format(&c->fields, value, "--fields", true, why);
+}
+
+/* ---- sums ------------------------------------------------------------------------------------ */
+
+static bool set_aggregate(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	struct wanted_mistake mistake;
+	char text[LOG_ESCAPED];
+	return wanted_set_keys(&c->sums, slice_text(value), &mistake) ||
+	       option_wrong(why, "%s: \"%s\"; field names are given as srcaddr,dstport, or 5-tuple",
+			    mistake.why, log_escape(slice_of(mistake.name, mistake.len), text));
+}
+
+static bool set_top(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return (number_parse(slice_text(value), UINT32_MAX, &c->sums.top) && c->sums.top != 0) ||
+	       option_wrong(why, "not a number from 1 to 4294967295");
+}
+
+static bool set_by(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	return wanted_set_order(&c->sums, slice_text(value)) ||
+	       option_wrong(why, "neither bytes nor packets nor flows");
 }
 
 static bool set_filter(struct config *c, const char *value, char why[WHY_ROOM])
@@ -486,6 +518,27 @@ const struct option_row option_rows[] = {
 	  .show = show_filter,
 	  .help = "keep only flows of which this is true, as 'action = REJECT and dstport in "
 		  "22,3389 and not srcaddr in 10.0.0.0/8'" },
+	{ .name = "aggregate",
+	  .heading = "Sums",
+	  .form = OPTION_VALUE,
+	  .value = "KEYS",
+	  .line_only = true,
+	  .set = set_aggregate,
+	  .help = "with --read: instead of flows write their sums, one for each combination of these "
+		  "AWS fields, with packets, bytes, flows, first start and last end; 5-tuple is "
+		  "srcaddr,dstaddr,srcport,dstport,protocol; --output is csv then, unless given" },
+	{ .name = "top",
+	  .form = OPTION_VALUE,
+	  .value = "N",
+	  .line_only = true,
+	  .set = set_top,
+	  .help = "only the N largest sums; default all, the largest first" },
+	{ .name = "by",
+	  .form = OPTION_VALUE,
+	  .value = "bytes|packets|flows",
+	  .line_only = true,
+	  .set = set_by,
+	  .help = "large is what has many bytes, packets or flows; default bytes" },
 	{ .name = "config",
 	  .heading = "How it runs",
 	  .letter = 'c',

@@ -87,6 +87,33 @@ void pipeline_flush(struct pipeline *p)
 		output_flush(p->output[i]);
 }
 
+bool pipeline_begin_outputs(struct pipeline *p, const struct format *columns)
+{
+	for (unsigned n = 0; n < p->outputs; n++)
+		if (!output_begin(p->output[n], columns))
+			return false;
+	return true;
+}
+
+/* Before the first of them gets the flow, so that all of them get it or none. */
+static bool prepare_outputs(struct pipeline *p, const struct flow *flow)
+{
+	for (unsigned n = 0; n < p->outputs; n++)
+		if (!output_begin(p->output[n], flow->format) ||
+		    !output_prepare(p->output[n], flow))
+			return false;
+	return true;
+}
+
+bool pipeline_emit(struct pipeline *p, const struct flow *flow)
+{
+	if (!prepare_outputs(p, flow))
+		return false;
+	for (unsigned n = 0; n < p->outputs; n++)
+		output_flow(p->output[n], flow);
+	return true;
+}
+
 /* ---- an intake ------------------------------------------------------------------------------- */
 
 struct intake *intake_new(struct pipeline *p, enum payload_source source, const char *peer)
@@ -299,27 +326,25 @@ static void locate(struct intake *i, struct source *room)
 	flow->source = sources_of(i->sources, &i->origin, flow, room);
 }
 
-/* Before the first of them gets the flow, so that all of them get it or none. */
-static bool prepare_outputs(struct pipeline *p)
+/* To the outputs, or to the sums. */
+static bool hand_over(struct intake *i)
 {
-	for (unsigned n = 0; n < p->outputs; n++)
-		if (!output_begin(p->output[n], p->flow.format) ||
-		    !output_prepare(p->output[n], &p->flow))
-			return false;
-	return true;
+	struct pipeline *p = i->pipeline;
+	struct source room;
+	if (p->sums != NULL) {
+		p->sums_error = sums_add(p->sums, &p->flow);
+		return p->sums_error == 0;
+	}
+	locate(i, &room);
+	return !is_emitting(i) || pipeline_emit(p, &p->flow);
 }
 
 static enum step emit(struct intake *i, struct fault *fault)
 {
-	struct pipeline *p = i->pipeline;
-	struct source room;
-	locate(i, &room);
-	if (is_emitting(i) && !prepare_outputs(p)) {
+	if (!hand_over(i)) {
 		fault_set(fault, FAULT_MEMORY, 0, 0);
 		return STEP_BAD;
 	}
-	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++)
-		output_flow(p->output[n], &p->flow);
 	counts(i)->flows++;
 	i->flows++;
 	return STEP_OK;
@@ -338,18 +363,19 @@ static enum step leave_out(struct intake *i)
 	return STEP_OK;
 }
 
-/* AWS lost flows itself: outputs that can, tell. */
+/* AWS lost flows itself: outputs that can, tell; with sums they have nothing yet to tell it with. */
 static enum step skip(struct intake *i, struct fault *fault)
 {
 	struct pipeline *p = i->pipeline;
 	struct source room;
+	bool telling = is_emitting(i) && p->sums == NULL;
 	locate(i, &room);
 	tell_skipdata(i);
-	if (is_emitting(i) && !prepare_outputs(p)) {
+	if (telling && !prepare_outputs(p, &p->flow)) {
 		fault_set(fault, FAULT_MEMORY, 0, 0);
 		return STEP_BAD;
 	}
-	for (unsigned n = 0; n < p->outputs && is_emitting(i); n++)
+	for (unsigned n = 0; n < p->outputs && telling; n++)
 		output_skipped(p->output[n], &p->flow);
 	counts(i)->skipdata++;
 	return STEP_OK;

@@ -12,6 +12,7 @@
 #include "flow/filter.h"
 #include "flow/quick.h"
 #include "flow/source.h"
+#include "sum/sums.h"
 
 /*
  * The spine of one worker: octets of a payload, its documents, their events, a flow, every output.
@@ -25,7 +26,9 @@ struct pipeline {
 	struct once *once;
 	struct output *output[OUTPUT_LIMIT];
 	unsigned outputs;
-	uint64_t now_ms; /* for once; set by the loop's owner */
+	struct sums *sums; /* --aggregate: where flows go instead; NULL: to the outputs */
+	int sums_error;	   /* why they cannot take any more */
+	uint64_t now_ms;   /* for once; set by the loop's owner */
 	quick_parser quick;
 	struct flow flow;
 	struct buf scratch;
@@ -38,6 +41,10 @@ void pipeline_deinit(struct pipeline *p);
 /* Whether some output takes no more for now. */
 bool pipeline_full(const struct pipeline *p);
 void pipeline_flush(struct pipeline *p);
+/* Decides the columns of outputs that name them, unless that was done. False without memory. */
+MUST_CHECK bool pipeline_begin_outputs(struct pipeline *p, const struct format *columns);
+/* Gives a flow to all outputs, or to none: false without memory. */
+MUST_CHECK bool pipeline_emit(struct pipeline *p, const struct flow *flow);
 
 /*
  * One stream of octets from one peer on its way through a pipeline. Owns what it gathers; borrows

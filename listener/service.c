@@ -56,6 +56,7 @@ struct service {
 	struct seen *seen;
 	struct sockets sockets;
 	struct reading reading;
+	struct summing *summing; /* --aggregate */
 	struct station_plan plan;
 	struct station *station[WORKERS_MOST];
 	struct station_news news[WORKERS_MOST];
@@ -205,7 +206,10 @@ static void on_stop_signal(uv_signal_t *signal, int number)
 		log_warn("main", "stopped before the outputs were up signal=%s", name);
 		fail(s);
 	} else if (s->first->read) {
-		log_warn("main", "interrupted, the rest is not read signal=%s", name);
+		log_warn("main", "interrupted, %s signal=%s",
+			 s->summing == NULL ? "the rest is not read"
+					    : "sums are not written, or not all of them",
+			 name);
 		s->status = 1;
 		begin_end(s);
 	} else {
@@ -557,9 +561,22 @@ static int open_all(struct service *s)
 	return failed;
 }
 
+static bool prepare_summing(struct service *s)
+{
+	const struct config *c = s->first;
+	if (c->sums.format == NULL)
+		return true;
+	s->summing = summing_new(&c->sums, &c->sources.standard, c->limits.aggregate_memory,
+				 s->plan.stations);
+	s->plan.summing = s->summing;
+	if (s->summing == NULL)
+		log_error("main", "out of memory, or no random numbers from the kernel");
+	return s->summing != NULL;
+}
+
 static int begin(struct service *s)
 {
-	return watch_signals(s) && prepare_taking(s) ? open_all(s) : 1;
+	return watch_signals(s) && prepare_taking(s) && prepare_summing(s) ? open_all(s) : 1;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -595,6 +612,7 @@ static int finish(struct service *s)
 	station_close(&s->station[0], &s->news[0]);
 	sockets_close(&s->sockets);
 	seen_free(&s->seen);
+	summing_free(&s->summing);
 	s->stations = s->plan.stations;
 	for (unsigned i = 0; i < s->stations; i++)
 		if (s->news[i].status != 0)

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "receive/server.h"
+#include "sum/writer.h"
 
 enum {
 	LAST_CALL_MS = 250, /* connections and octets that the kernel has may still come in */
@@ -43,6 +44,7 @@ struct station {
 	struct spool *left[WORKERS_MOST];
 	struct server server;
 	struct reader *reader;
+	struct sum_writer *sum_writer; /* of the last one that had read its files */
 	bool listening;
 	enum phase phase;
 	uint64_t ending_ms; /* when the end began */
@@ -198,11 +200,56 @@ static void begin_end(struct station *s, enum phase phase)
 	uv_timer_start(&s->end_timer, on_end_timer, 0, POLL_MS);
 }
 
+/* Sums that are not of all flows would be wrong, and who reads them could not tell. */
+static void fail_sums(struct station *s, int error, size_t keys)
+{
+	const struct limits *limits = &s->config->limits;
+	if (error == -ENOBUFS)
+		log_error("sum",
+			  "more sums than memory was allowed for, nothing is written: raise "
+			  "--aggregate-memory, or sum by fewer keys sums=%zu "
+			  "option=\"--aggregate-memory %llu\"",
+			  keys, (unsigned long long)limits->aggregate_memory);
+	else
+		log_error("sum", "out of memory, the sums are not written sums=%zu", keys);
+	fail(s);
+}
+
+static void on_sums_written(void *data, int error)
+{
+	struct station *s = data;
+	if (s->phase == OVER)
+		return;
+	if (error == 0)
+		begin_end(s, WRITING);
+	else
+		fail_sums(s, error, 0);
+}
+
+/* The last one writes the sums of all. */
+static void hand_in_sums(struct station *s)
+{
+	struct pipeline *p = &s->worker.pipeline;
+	if (p->sums_error != 0) {
+		fail_sums(s, p->sums_error, sums_count(p->sums));
+	} else if (!sums_hand_in(&p->sums)) {
+		begin_end(s, WRITING);
+	} else {
+		s->sum_writer = sum_writer_new(&s->worker, s->plan->summing, on_sums_written, s);
+		if (s->sum_writer == NULL)
+			fail_sums(s, -ENOMEM, 0);
+	}
+}
+
 static void on_read_done(struct reader *reader, void *data)
 {
 	struct station *s = data;
 	(void)reader;
-	if (s->phase != OVER)
+	if (s->phase == OVER)
+		return;
+	if (s->plan->summing != NULL)
+		hand_in_sums(s);
+	else
 		begin_end(s, WRITING);
 }
 
@@ -232,7 +279,12 @@ static bool begin_listening(struct station *s)
 
 static bool begin_reading(struct station *s)
 {
-	s->reader = reader_new(&s->worker, s->plan->reading, on_read_done, s);
+	struct pipeline *p = &s->worker.pipeline;
+	bool summing = s->plan->summing != NULL;
+	if (summing)
+		p->sums = sums_new(s->plan->summing);
+	if (!summing || p->sums != NULL)
+		s->reader = reader_new(&s->worker, s->plan->reading, on_read_done, s);
 	if (s->reader == NULL)
 		log_error("read", "out of memory");
 	return s->reader != NULL;
@@ -251,6 +303,7 @@ static void end(struct station *s)
 	s->ordered = true;
 	if (s->reader != NULL) {
 		reader_stop(s->reader);
+		sum_writer_free(&s->sum_writer);
 		begin_end(s, WRITING);
 	} else if (s->listening && s->phase == RUNNING) {
 		begin_end(s, LAST_CALL);
@@ -533,6 +586,8 @@ static void finish(struct station *s)
 		if (reader_failed(s->reader))
 			set_status(s, 1);
 	}
+	sum_writer_free(&s->sum_writer);
+	sums_free(&s->worker.pipeline.sums);
 	count(s);
 	close_spools(s);
 	if (s->listening)

@@ -6,6 +6,7 @@
 #include "receive/reader.h"
 #include "receive/sockets.h"
 #include "spool/seen.h"
+#include "sum/sums.h"
 #include "worker.h"
 
 /*
@@ -30,6 +31,7 @@ struct station_plan {
 	struct seen *seen;	     /* listening */
 	struct sockets *sockets;     /* listening, from station_begin on */
 	struct reading *reading;     /* --read */
+	struct summing *summing;     /* --aggregate, else NULL */
 	void (*on_news)(void *data); /* there are news; called by any thread */
 	void *data;
 };

@@ -352,6 +352,8 @@ static int open_output(struct worker *w, const struct output_config *config,
 	output_set_tls(*o, w->config->tls_output);
 	bool known = begin || config->encoder.columns != NULL ||
 		     !encoder_names_columns(&config->encoder);
+	/* Sums begin them when there are some. */
+	known = known && config->encoder.sums == NULL;
 	return known && !output_begin(*o, &w->config->columns) ? -ENOMEM : 0;
 }
 

@@ -54,6 +54,8 @@
 	  "the same payload by PUT again within this time is not converted again")                 \
 	X(remembered_most, "duplicate-memory", COUNT, 1000000, 0, 100000000,                       \
 	  "so many payloads are remembered for that, 60 octets each; then the oldest goes")        \
+	X(aggregate_memory, "aggregate-memory", SIZE, 1ull << 30, 4u << 20, 16ull << 30,           \
+	  "most octets that the sums of --aggregate may take; beyond it nothing is written")       \
 	X(reconnect_max, "reconnect-max", TIME, 60, 1, 3600,                                       \
 	  "longest pause between two tries to reach a collector; they begin at 1 second")
 

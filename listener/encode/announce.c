@@ -211,7 +211,7 @@ static bool add_flow_template(struct announcer *a, unsigned variant)
 	fbTemplate_t *template = fbTemplateAlloc(a->model->elements);
 	bool ok = true;
 	for (enum element e = 0; e < ELEMENT_COUNT; e++)
-		if (element_in(e, variant))
+		if (element_in(e, variant, a->model->settings->sums))
 			ok = ok &&
 			     append(template, element_info[e].name.data, element_info[e].octets);
 	for (enum field f = 0; a->model->settings->aws_elements != 0 && f < FIELD_COUNT; f++) {
@@ -550,7 +550,9 @@ void announcer_free(struct announcer **a)
 size_t announce_least_message(const struct encoder_settings *settings, const struct format *columns)
 {
 	enum { HEADERS = 16 + 4 + 4, SPECIFIER = 4, ENTERPRISE_SPECIFIER = 8 };
-	size_t elements = ELEMENT_COUNT * SPECIFIER;
+	size_t elements = 0;
+	for (enum element e = 0; e < ELEMENT_COUNT; e++)
+		elements += element_kept(e, settings->sums) ? SPECIFIER : 0;
 	if (settings->aws_elements == 0)
 		return HEADERS + elements;
 	for (enum field field = 0; field < FIELD_COUNT; field++)

@@ -7,7 +7,7 @@
 #include "encode/elements.h"
 
 const struct element_info element_info[ELEMENT_COUNT] = {
-#define X(code, name, number, octets, type, records)                                               \
+#define X(code, name, number, octets, type, records, sums)                                         \
 	[ELEMENT_##code] = { { (name), sizeof(name) - 1 }, (number), (octets), ELEMENT_##type },
 	ELEMENTS(X)
 #undef X
@@ -18,22 +18,53 @@ static const struct {
 	unsigned mask;
 	unsigned bits;
 } records[ELEMENT_COUNT] = {
-#define RECORDS_ALL				     0, 0
-#define RECORDS_V4				     VARIANT_V6, 0
-#define RECORDS_V6				     VARIANT_V6, VARIANT_V6
-#define RECORDS_DIRECTION			     VARIANT_DIRECTION, VARIANT_DIRECTION
-#define RECORDS_EXPORTER_V4			     VARIANT_EXPORTER_V6, 0
-#define RECORDS_EXPORTER_V6			     VARIANT_EXPORTER_V6, VARIANT_EXPORTER_V6
-#define RECORDS_VIEW_V4				     VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW
-#define RECORDS_VIEW_V6				     VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW | VARIANT_V6
-#define X(code, name, number, octets, type, records) [ELEMENT_##code] = { RECORDS_##records },
+#define RECORDS_ALL					   0, 0
+#define RECORDS_V4					   VARIANT_V6, 0
+#define RECORDS_V6					   VARIANT_V6, VARIANT_V6
+#define RECORDS_DIRECTION				   VARIANT_DIRECTION, VARIANT_DIRECTION
+#define RECORDS_EXPORTER_V4				   VARIANT_EXPORTER_V6, 0
+#define RECORDS_EXPORTER_V6				   VARIANT_EXPORTER_V6, VARIANT_EXPORTER_V6
+#define RECORDS_VIEW_V4					   VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW
+#define RECORDS_VIEW_V6					   VARIANT_VIEW | VARIANT_V6, VARIANT_VIEW | VARIANT_V6
+#define X(code, name, number, octets, type, records, sums) [ELEMENT_##code] = { RECORDS_##records },
 	ELEMENTS(X)
 #undef X
 };
 
-bool element_in(enum element element, unsigned variant)
+/* Which sums have an element: those with one of these fields, or all; flows have none of SUMS. */
+static const struct {
+	bool always;
+	bool only;
+	enum field field;
+	enum field other;
+} sums_with[ELEMENT_COUNT] = {
+#define EITHER(a, b)					   .field = FIELD_##a, .other = FIELD_##b
+#define SUMS_ALWAYS					   .always = true
+#define SUMS_SUMS					   .always = true, .only = true
+#define SUMS_SRCPORT					   EITHER(SRCPORT, SRCPORT)
+#define SUMS_DSTPORT					   EITHER(DSTPORT, DSTPORT)
+#define SUMS_PROTOCOL					   EITHER(PROTOCOL, PROTOCOL)
+#define SUMS_TCP_FLAGS					   EITHER(TCP_FLAGS, TCP_FLAGS)
+#define SUMS_ACTION					   EITHER(ACTION, ACTION)
+#define SUMS_DIRECTION					   EITHER(FLOW_DIRECTION, FLOW_DIRECTION)
+#define SUMS_INTERFACE					   EITHER(INTERFACE_ID, TGW_ATTACHMENT_ID)
+#define X(code, name, number, octets, type, records, sums) [ELEMENT_##code] = { SUMS_##sums },
+	ELEMENTS(X)
+#undef X
+};
+
+bool element_kept(enum element element, const struct format *sums)
 {
-	return (variant & records[element].mask) == records[element].bits;
+	if (sums == NULL)
+		return !sums_with[element].only;
+	return sums_with[element].always || sums->place[sums_with[element].field] >= 0 ||
+	       sums->place[sums_with[element].other] >= 0;
+}
+
+bool element_in(enum element element, unsigned variant, const struct format *sums)
+{
+	return element_kept(element, sums) &&
+	       (variant & records[element].mask) == records[element].bits;
 }
 
 static bool text_is(const struct flow *flow, enum field field, const char *text)
@@ -189,6 +220,9 @@ void element_of(const struct flow *flow, enum element element, unsigned variant,
 		return;
 	case ELEMENT_OCTETS:
 		v->number = number(flow, FIELD_BYTES);
+		return;
+	case ELEMENT_FLOWS:
+		v->number = number(flow, FIELD_FLOWS);
 		return;
 	case ELEMENT_START:
 		v->number = time_milliseconds(number(flow, FIELD_START));

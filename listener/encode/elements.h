@@ -5,8 +5,9 @@
 #include "flow/flow.h"
 
 /*
- * The IPFIX information elements of a flow: code, IANA name, element number, octets, type, and which
- * records have it. Source: IANA's registry "IP Flow Information Export (IPFIX) Entities". Every IPFIX
+ * The IPFIX information elements of a flow: code, IANA name, element number, octets, type, which
+ * records have it, and which sums of flows do (--aggregate): ALWAYS, if the field is one of their keys,
+ * or sums alone. Source: IANA's registry "IP Flow Information Export (IPFIX) Entities". Every IPFIX
  * output is made from this table, in its order.
  *
  * Records differ in the elements they have, and each combination is a template of its own: a bit says
@@ -21,33 +22,35 @@ enum variant {
 };
 
 #define ELEMENTS(X)                                                                                \
-	X(SOURCE_IPV4, "sourceIPv4Address", 8, 4, ADDRESS, V4)                                     \
-	X(DESTINATION_IPV4, "destinationIPv4Address", 12, 4, ADDRESS, V4)                          \
-	X(SOURCE_IPV6, "sourceIPv6Address", 27, 16, ADDRESS, V6)                                   \
-	X(DESTINATION_IPV6, "destinationIPv6Address", 28, 16, ADDRESS, V6)                         \
-	X(SOURCE_PORT, "sourceTransportPort", 7, 2, NUMBER, ALL)                                   \
-	X(DESTINATION_PORT, "destinationTransportPort", 11, 2, NUMBER, ALL)                        \
-	X(PROTOCOL, "protocolIdentifier", 4, 1, NUMBER, ALL)                                       \
-	X(PACKETS, "packetDeltaCount", 2, 8, NUMBER, ALL)                                          \
-	X(OCTETS, "octetDeltaCount", 1, 8, NUMBER, ALL)                                            \
-	X(START, "flowStartMilliseconds", 152, 8, NUMBER, ALL)                                     \
-	X(END, "flowEndMilliseconds", 153, 8, NUMBER, ALL)                                         \
-	X(TCP_CONTROL_BITS, "tcpControlBits", 6, 1, NUMBER, ALL)                                   \
-	X(FORWARDING_STATUS, "forwardingStatus", 89, 1, NUMBER, ALL)                               \
-	X(FIREWALL_EVENT, "firewallEvent", 233, 1, NUMBER, ALL)                                    \
-	X(DIRECTION, "flowDirection", 61, 1, NUMBER, DIRECTION)                                    \
-	X(INGRESS_INTERFACE, "ingressInterface", 10, 4, NUMBER, ALL)                               \
-	X(EGRESS_INTERFACE, "egressInterface", 14, 4, NUMBER, ALL)                                 \
-	X(EXPORTER_IPV4, "exporterIPv4Address", 130, 4, ADDRESS, EXPORTER_V4)                      \
-	X(EXPORTER_IPV6, "exporterIPv6Address", 131, 16, ADDRESS, EXPORTER_V6)                     \
+	X(SOURCE_IPV4, "sourceIPv4Address", 8, 4, ADDRESS, V4, ALWAYS)                             \
+	X(DESTINATION_IPV4, "destinationIPv4Address", 12, 4, ADDRESS, V4, ALWAYS)                  \
+	X(SOURCE_IPV6, "sourceIPv6Address", 27, 16, ADDRESS, V6, ALWAYS)                           \
+	X(DESTINATION_IPV6, "destinationIPv6Address", 28, 16, ADDRESS, V6, ALWAYS)                 \
+	X(SOURCE_PORT, "sourceTransportPort", 7, 2, NUMBER, ALL, SRCPORT)                          \
+	X(DESTINATION_PORT, "destinationTransportPort", 11, 2, NUMBER, ALL, DSTPORT)               \
+	X(PROTOCOL, "protocolIdentifier", 4, 1, NUMBER, ALL, PROTOCOL)                             \
+	X(PACKETS, "packetDeltaCount", 2, 8, NUMBER, ALL, ALWAYS)                                  \
+	X(OCTETS, "octetDeltaCount", 1, 8, NUMBER, ALL, ALWAYS)                                    \
+	X(FLOWS, "deltaFlowCount", 3, 8, NUMBER, ALL, SUMS)                                        \
+	X(START, "flowStartMilliseconds", 152, 8, NUMBER, ALL, ALWAYS)                             \
+	X(END, "flowEndMilliseconds", 153, 8, NUMBER, ALL, ALWAYS)                                 \
+	X(TCP_CONTROL_BITS, "tcpControlBits", 6, 1, NUMBER, ALL, TCP_FLAGS)                        \
+	X(FORWARDING_STATUS, "forwardingStatus", 89, 1, NUMBER, ALL, ACTION)                       \
+	X(FIREWALL_EVENT, "firewallEvent", 233, 1, NUMBER, ALL, ACTION)                            \
+	X(DIRECTION, "flowDirection", 61, 1, NUMBER, DIRECTION, DIRECTION)                         \
+	X(INGRESS_INTERFACE, "ingressInterface", 10, 4, NUMBER, ALL, INTERFACE)                    \
+	X(EGRESS_INTERFACE, "egressInterface", 14, 4, NUMBER, ALL, INTERFACE)                      \
+	X(EXPORTER_IPV4, "exporterIPv4Address", 130, 4, ADDRESS, EXPORTER_V4, ALWAYS)              \
+	X(EXPORTER_IPV6, "exporterIPv6Address", 131, 16, ADDRESS, EXPORTER_V6, ALWAYS)             \
 	/* only with --packet-addresses: what the interface saw, where the packets differ */       \
-	X(VIEW_SOURCE_IPV4, "postNATSourceIPv4Address", 225, 4, ADDRESS, VIEW_V4)                  \
-	X(VIEW_DESTINATION_IPV4, "postNATDestinationIPv4Address", 226, 4, ADDRESS, VIEW_V4)        \
-	X(VIEW_SOURCE_IPV6, "postNATSourceIPv6Address", 281, 16, ADDRESS, VIEW_V6)                 \
-	X(VIEW_DESTINATION_IPV6, "postNATDestinationIPv6Address", 282, 16, ADDRESS, VIEW_V6)
+	X(VIEW_SOURCE_IPV4, "postNATSourceIPv4Address", 225, 4, ADDRESS, VIEW_V4, ALWAYS)          \
+	X(VIEW_DESTINATION_IPV4, "postNATDestinationIPv4Address", 226, 4, ADDRESS, VIEW_V4,        \
+	  ALWAYS)                                                                                  \
+	X(VIEW_SOURCE_IPV6, "postNATSourceIPv6Address", 281, 16, ADDRESS, VIEW_V6, ALWAYS)         \
+	X(VIEW_DESTINATION_IPV6, "postNATDestinationIPv6Address", 282, 16, ADDRESS, VIEW_V6, ALWAYS)
 
 enum element {
-#define X(code, name, number, octets, type, records) ELEMENT_##code,
+#define X(code, name, number, octets, type, records, sums) ELEMENT_##code,
 	ELEMENTS(X)
 #undef X
 		ELEMENT_COUNT
@@ -77,7 +80,9 @@ struct element_value {
  * differs. The flow must have both addresses, of one family.
  */
 unsigned element_variant(const struct flow *flow, bool packet_addresses);
-bool element_in(enum element element, unsigned variant);
+bool element_in(enum element element, unsigned variant, const struct format *sums);
+/* Whether records of any variant have it. sums: the columns of sums of flows; NULL for flows. */
+bool element_kept(enum element element, const struct format *sums);
 
 /*
  * What a flow has for an element that is in its variant. Ports, protocol, counters, flags and times

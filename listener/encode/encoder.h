@@ -41,6 +41,7 @@ struct encoder_settings {
 	const struct encoder_class *class;
 	/* --fields; NULL: encoder_begin decides, or every record names its own. */
 	const struct format *columns;
+	const struct format *sums; /* --aggregate: flows are sums, with these columns; NULL: not */
 	bool packet_addresses;	   /* --packet-addresses */
 	uint32_t aws_elements;	   /* --aws-elements: an enterprise number, 0 for none */
 	size_t message_size;	   /* most octets of an IPFIX Message */

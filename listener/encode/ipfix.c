@@ -450,7 +450,7 @@ uint64_t ipfix_texts_cut(const struct ipfix *x)
 static void list_elements(struct ipfix *x)
 {
 	for (unsigned variant = 0; variant < VARIANT_COUNT; variant++)
-		record_compile(&x->variant[variant], variant);
+		record_compile(&x->variant[variant], variant, x->settings->sums);
 	for (enum field f = 0; x->settings->aws_elements != 0 && f < FIELD_COUNT; f++)
 		if (announce_has_field(x->columns, f))
 			x->aws[x->aws_count++] = f;

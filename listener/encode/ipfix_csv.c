@@ -4,14 +4,17 @@
 #include "encode/encoder.h"
 
 /* What only --packet-addresses gives has a column only then. */
-static unsigned column_count(const struct encoder *e)
+static bool has_column(const struct encoder *e, enum element element)
 {
-	return e->settings.packet_addresses ? ELEMENT_COUNT : ELEMENT_VIEW_SOURCE_IPV4;
+	return element_kept(element, e->settings.sums) &&
+	       (e->settings.packet_addresses || element < ELEMENT_VIEW_SOURCE_IPV4);
 }
 
 static void ipfix_csv_header(const struct encoder *e, struct buf *out)
 {
-	for (unsigned i = 0; i < column_count(e); i++) {
+	for (unsigned i = 0; i < ELEMENT_COUNT; i++) {
+		if (!has_column(e, i))
+			continue;
 		if (i > 0)
 			buf_put_char(out, ',');
 		buf_put(out, element_info[i].name);
@@ -22,11 +25,13 @@ static void ipfix_csv_header(const struct encoder *e, struct buf *out)
 static void ipfix_csv_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
 	unsigned variant = element_variant(flow, e->settings.packet_addresses);
-	for (unsigned i = 0; i < column_count(e); i++) {
+	for (unsigned i = 0; i < ELEMENT_COUNT; i++) {
 		struct element_value v;
+		if (!has_column(e, i))
+			continue;
 		if (i > 0)
 			buf_put_char(out, ',');
-		if (!element_in(i, variant))
+		if (!element_in(i, variant, e->settings.sums))
 			continue;
 		element_of(flow, i, variant, &v);
 		if (element_info[i].type == ELEMENT_ADDRESS)

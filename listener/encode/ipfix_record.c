@@ -22,6 +22,7 @@ static const struct record_step steps[ELEMENT_COUNT] = {
 	[ELEMENT_PROTOCOL] = { PUT_NUMBER, 1, 0, FIELD_PROTOCOL, NONE },
 	[ELEMENT_PACKETS] = { PUT_NUMBER, 8, 0, FIELD_PACKETS, NONE },
 	[ELEMENT_OCTETS] = { PUT_NUMBER, 8, 0, FIELD_BYTES, NONE },
+	[ELEMENT_FLOWS] = { PUT_NUMBER, 8, 0, FIELD_FLOWS, NONE },
 	[ELEMENT_START] = { PUT_TIME, 8, 0, FIELD_START, NONE },
 	[ELEMENT_END] = { PUT_TIME, 8, 0, FIELD_END, NONE },
 	[ELEMENT_TCP_CONTROL_BITS] = { PUT_NUMBER, 1, 0, FIELD_TCP_FLAGS, NONE },
@@ -38,12 +39,12 @@ static const struct record_step steps[ELEMENT_COUNT] = {
 	[ELEMENT_VIEW_DESTINATION_IPV6] = { PUT_ADDRESS, 16, 0, FIELD_DSTADDR, NONE },
 };
 
-void record_compile(struct record_program *r, unsigned variant)
+void record_compile(struct record_program *r, unsigned variant, const struct format *sums)
 {
 	r->count = 0;
 	r->octets = 0;
 	for (enum element e = 0; e < ELEMENT_COUNT; e++) {
-		if (!element_in(e, variant))
+		if (!element_in(e, variant, sums))
 			continue;
 		r->step[r->count] = steps[e];
 		/* What the interface saw is the flow's address, unless it stands beside it. */

@@ -20,7 +20,8 @@ struct record_program {
 	struct record_step step[ELEMENT_COUNT];
 };
 
-void record_compile(struct record_program *r, unsigned variant);
+/* sums: the columns of sums of flows; NULL for flows. */
+void record_compile(struct record_program *r, unsigned variant, const struct format *sums);
 
 /* What several elements ask of a flow, found out once. */
 enum { FACT_FORWARDING, FACT_FIREWALL, FACT_DIRECTION, FACT_INGRESS, FACT_EGRESS, FACT_COUNT };

@@ -13,19 +13,19 @@ static const struct {
 	struct slice name;
 	enum field_kind kind;
 	uint16_t element;
-} fields[FIELD_COUNT + 1] = {
+} fields[FIELD_ALL + 1] = {
 #define X(code, text, type, number)                                                                \
 	[FIELD_##code] = { { (text), sizeof(text) - 1 }, FIELD_##type, (number) },
-	FIELDS(X)
+	FIELDS(X) DERIVED_FIELDS(X)
 #undef X
 		[FIELD_UNKNOWN] = { { "", 0 }, FIELD_TEXT, 0 },
 };
 
-static char column_names[FIELD_COUNT][NAME_LIMIT];
+static char column_names[FIELD_ALL][NAME_LIMIT];
 
 static void make_column_names(void)
 {
-	for (unsigned f = 0; f < FIELD_COUNT; f++)
+	for (unsigned f = 0; f < FIELD_ALL; f++)
 		for (size_t i = 0; i < fields[f].name.len; i++)
 			column_names[f][i] = fields[f].name.data[i] == '-' ? '_'
 									   : fields[f].name.data[i];
@@ -65,12 +65,23 @@ static bool name_equal(struct slice name, struct slice hyphenated)
 	return true;
 }
 
-enum field field_by_name(struct slice name)
+/* The first of some fields that has this name. */
+static enum field find(struct slice name, enum field first, enum field end)
 {
-	for (unsigned f = 0; f < FIELD_COUNT; f++)
+	for (enum field f = first; f < end; f++)
 		if (name_equal(name, fields[f].name))
 			return f;
 	return FIELD_UNKNOWN;
+}
+
+enum field field_by_name(struct slice name)
+{
+	return find(name, 0, FIELD_COUNT);
+}
+
+enum field field_derived_by_name(struct slice name)
+{
+	return find(name, FIELD_COUNT, FIELD_ALL);
 }
 
 static char lower(char c)

@@ -105,6 +105,12 @@
 
 #define FIELDS(X) VPC_FIELDS(X) TGW_FIELDS(X)
 
+/*
+ * What no record has, but a sum of them (--aggregate): no flow format can name it, and a column that
+ * AWS may call so is one of text.
+ */
+#define DERIVED_FIELDS(X) X(FLOWS, "flows", U64, 0)
+
 /* The default formats, as AWS writes a custom one with these fields. */
 #define FORMAT_DEFAULT                                                                             \
 	"${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} "    \
@@ -123,8 +129,13 @@ enum field {
 #define X(code, name, kind, element) FIELD_##code,
 	FIELDS(X)
 #undef X
-		FIELD_COUNT,
-	FIELD_UNKNOWN = FIELD_COUNT /* a name that AWS may have added since: a column of text */
+		FIELD_COUNT, /* AWS's */
+	FIELD_LAST_OF_AWS = FIELD_COUNT - 1,
+#define X(code, name, kind, element) FIELD_##code,
+	DERIVED_FIELDS(X)
+#undef X
+		FIELD_ALL,
+	FIELD_UNKNOWN = FIELD_ALL /* a name that AWS may have added since: a column of text */
 };
 
 enum field_kind {
@@ -152,6 +163,8 @@ static inline bool field_is_number(enum field field)
 
 /* By AWS's name, hyphens or underscores; FIELD_UNKNOWN when there is none. */
 enum field field_by_name(struct slice name);
+/* A derived field; FIELD_UNKNOWN when there is none of this name. */
+enum field field_derived_by_name(struct slice name);
 /* By a log transformer's camelCase name: case and hyphens do not count (srcAddr, interfaceId). */
 enum field field_by_camel_name(struct slice name);
 

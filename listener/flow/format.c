@@ -81,13 +81,13 @@ bool format_has(const struct format *f, struct slice name)
 	return false;
 }
 
-static enum format_error add_column(struct format *f, struct slice name, unsigned max)
+static enum format_error add_column(struct format *f, struct slice name, enum field field,
+				    unsigned max)
 {
 	if (!is_name(name))
 		return FORMAT_NAME;
 	if (f->count == max)
 		return FORMAT_TOO_MANY;
-	enum field field = field_by_name(name);
 	if (field == FIELD_UNKNOWN ? format_has(f, name) : f->place[field] >= 0)
 		return FORMAT_TWICE;
 	if (field == FIELD_UNKNOWN)
@@ -111,7 +111,7 @@ static void format_clear(struct format *f)
 	f->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
 	f->count = 0;
 	f->unknown = 0;
-	for (unsigned i = 0; i < FIELD_COUNT; i++)
+	for (unsigned i = 0; i < FIELD_ALL; i++)
 		f->place[i] = -1;
 }
 
@@ -126,13 +126,32 @@ enum format_error format_parse(struct format *f, struct slice text, unsigned max
 	*where = SLICE_NONE;
 	struct slice word;
 	while (next_word(&text, &word)) {
-		enum format_error error = add_column(f, unwrap(word), max);
+		struct slice name = unwrap(word);
+		enum format_error error = add_column(f, name, field_by_name(name), max);
 		if (error != FORMAT_OK) {
 			*where = word;
 			return error;
 		}
 	}
 	return f->count == 0 ? FORMAT_EMPTY : FORMAT_OK;
+}
+
+enum format_error format_add(struct format *f, enum field field)
+{
+	return add_column(f, field_name(field), field, COLUMN_LIMIT);
+}
+
+void format_take_derived(struct format *f)
+{
+	for (unsigned i = 0; i < f->count; i++) {
+		enum field field = field_derived_by_name(format_column_name(f, i));
+		if (f->column[i].field != FIELD_UNKNOWN || field == FIELD_UNKNOWN)
+			continue;
+		f->column[i].field = field;
+		f->kind[i] = (uint8_t)field_kind(field);
+		f->place[field] = (int16_t)i;
+		f->unknown--;
+	}
 }
 
 bool format_equal(const struct format *a, const struct format *b)
@@ -151,7 +170,7 @@ static void make_every_field(void)
 {
 	format_clear(&every_field);
 	for (unsigned f = 0; f < FIELD_COUNT; f++)
-		if (add_column(&every_field, field_name(f), COLUMN_LIMIT) != FORMAT_OK)
+		if (format_add(&every_field, f) != FORMAT_OK)
 			return;
 }
 

@@ -24,7 +24,7 @@ struct format {
 		char name[COLUMN_NAME_LIMIT];  /* as written */
 		char shown[COLUMN_NAME_LIMIT]; /* with underscores, as outputs name it */
 	} column[COLUMN_LIMIT];
-	int16_t place[FIELD_COUNT]; /* the column of a field, -1 for none */
+	int16_t place[FIELD_ALL]; /* the column of a field, -1 for none */
 };
 
 enum format_error {
@@ -45,7 +45,12 @@ const char *format_error_text(enum format_error error);
 MUST_CHECK enum format_error format_parse(struct format *f, struct slice text, unsigned max,
 					  struct slice *where);
 
-/* The format of all fields, in the table's order: what a record given by names is put into. */
+/* Adds a column for a field, derived ones too. An error leaves the format as it was. */
+MUST_CHECK enum format_error format_add(struct format *f, enum field field);
+/* Takes columns of unknown names for the derived fields that are called so. */
+void format_take_derived(struct format *f);
+
+/* The format of all of AWS's fields, in the table's order: what a record given by names is put into. */
 const struct format *format_every_field(void);
 
 /*

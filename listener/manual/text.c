@@ -47,6 +47,10 @@ const struct manual_part manual_parts[] = {
 	  .text = "Times are in seconds in ftsq, csv and json, in milliseconds in the others. ftsq, "
 		  "ipfix and ipfix-csv have no place for a record without both addresses, which is "
 		  "counted as no_address." },
+	{ MANUAL_TEXT,
+	  .text = "Sums (--aggregate) have their keys and packets, bytes, flows, start and end; in ipfix "
+		  "flows is deltaFlowCount. Those that have no place in --aggregate-memory end the "
+		  "program, and nothing is written." },
 
 	{ MANUAL_SECTION, .brief = true, .text = "Filter" },
 	{ MANUAL_TEXT, .brief = true,
@@ -128,6 +132,9 @@ const struct manual_part manual_parts[] = {
 	  .text = "into a file; HUP opens it anew" },
 	{ MANUAL_COMMAND, .brief = true, .term = "vpcflowd -o json --read flows.log.gz",
 	  .text = "what is in an S3 object" },
+	{ MANUAL_COMMAND, .brief = true,
+	  .term = "vpcflowd --aggregate srcaddr --top 20 --read *.log.gz",
+	  .text = "who sends most" },
 	{ MANUAL_COMMAND, .term = "vpcflowd -l 127.0.0.1:20555 & nc -N 127.0.0.1 20555 < flows.log",
 	  .text = "try it on this machine" },
 

@@ -170,6 +170,12 @@ static enum turn_result on_turn(struct turn *turn)
 	if (r->in.len == 0 && !r->eof && !intake_pending(r->intake) && !read_more(r))
 		return TURN_DONE;
 	enum step step = intake_run(r->intake, &r->in, r->eof && r->error == 0, &fault);
+	if (r->worker->pipeline.sums_error != 0) {
+		/* Nothing more can be of use: the owner knows what to say. */
+		reader_stop(r);
+		r->on_done(r, r->data);
+		return TURN_DONE;
+	}
 	if (step == STEP_BAD)
 		tell_fault(r, &fault);
 	bool lost = step == STEP_BAD && !fault.contained;

@@ -37,7 +37,7 @@ PAYLOADS = {
     **{f"gzip corrupt at {at}": (flipped(ZIPPED, at), {"gzip", "gzip_cut"}, True)
        for at in (1, 2, 3, -8, -5, -4, -1)},
     # Damage inside is seen by whoever stumbles over it first.
-    **{f"gzip corrupt at {at}": (flipped(ZIPPED, at), {"gzip", "gzip_cut", "json", "json_cut"}, True)
+    **{f"gzip corrupt at {at}": (flipped(ZIPPED, at), INSIDE, True)
        for at in (12, len(ZIPPED) // 3, len(ZIPPED) // 2)},
     "gzip bomb": (bomb(100), {"ratio", "inflated"}, True),
     "gzip bomb of JSON": (payloads.zipped(b'{"a":"' + b"x" * 90_000_000 + b'"}', 1),

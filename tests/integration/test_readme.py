@@ -18,7 +18,7 @@ def text_of(*path):
 
 def test_numbers_of_aws_elements():
     rows = re.findall(r'X\(\w+, "([a-z0-9-]+)",\s*\w+,\s*(\d+)\)',
-                      text_of("listener", "flow", "fields.h"))
+                      text_of("listener", "flow", "fields.h").split("#define DERIVED_FIELDS")[0])
     table = {int(number): name for name, number in rows if number != "0"}
     listed = re.findall(r"\b(1\d{3})\s([a-z0-9-]+)[,;.]", text_of("listener", "encode", "README.md"))
     assert len(rows) == 72 and len(table) == 60
