@@ -230,9 +230,13 @@ static void on_sums_written(void *data, int error)
 static void hand_in_sums(struct station *s)
 {
 	struct pipeline *p = &s->worker.pipeline;
-	if (p->sums_error != 0) {
-		fail_sums(s, p->sums_error, sums_count(p->sums));
-	} else if (!sums_hand_in(&p->sums)) {
+	bool last = false;
+	int error = p->sums_error;
+	if (error == 0)
+		error = sums_hand_in(&p->sums, &last);
+	if (error != 0) {
+		fail_sums(s, error, sums_count(p->sums));
+	} else if (!last) {
 		begin_end(s, WRITING);
 	} else {
 		s->sum_writer = sum_writer_new(&s->worker, s->plan->summing, on_sums_written, s);

@@ -21,9 +21,26 @@ struct summing {
 	unsigned tables;
 };
 
+enum {
+	WAITING_MOST = 16,
+	WAITING_KEY = 96, /* octets of a key that may wait: all but those of long texts */
+};
+
+/*
+ * Flows on their way into the table. A table that is larger than a cache takes its time to answer:
+ * it is asked for many of them before the first is needed.
+ */
+struct waiting {
+	uint32_t tag;
+	struct sum sum; /* of the one flow */
+	char key[WAITING_KEY];
+};
+
 struct sums {
 	struct summing *summing;
 	struct table *table;
+	struct waiting waiting[WAITING_MOST];
+	unsigned waits;
 	char key[KEY_LIMIT];
 };
 
@@ -69,6 +86,7 @@ struct sums *sums_new(struct summing *summing)
 	if (s == NULL)
 		return NULL;
 	s->summing = summing;
+	s->waits = 0;
 	s->table = table_new(&summing->budget, &summing->hash_key);
 	if (s->table == NULL)
 		sums_free(&s);
@@ -93,21 +111,54 @@ static bool get(const struct flow *flow, enum field field, uint64_t *n)
 	return v != NULL;
 }
 
-int sums_add(struct sums *s, const struct flow *flow)
+static struct sum sum_of(const struct flow *flow)
 {
-	const struct sums_wanted *wanted = s->summing->wanted;
-	struct sum *sum;
-	struct slice key = key_of(flow, wanted->format, wanted->keys, s->key);
-	int error = table_find(s->table, key, &sum);
-	if (error != 0)
-		return error;
 	struct sum one = { .flows = 1 };
 	(void)get(flow, FIELD_PACKETS, &one.packets);
 	(void)get(flow, FIELD_BYTES, &one.bytes);
 	one.has_start = get(flow, FIELD_START, &one.start);
 	one.has_end = get(flow, FIELD_END, &one.end);
-	sum_add(sum, &one);
-	return 0;
+	return one;
+}
+
+static int put(struct sums *s, uint32_t tag, struct slice key, const struct sum *one)
+{
+	struct sum *sum;
+	int error = table_find_tagged(s->table, tag, key, &sum);
+	if (error == 0)
+		sum_add(sum, one);
+	return error;
+}
+
+/* All that wait go into the table. */
+static int put_waiting(struct sums *s)
+{
+	int error = 0;
+	for (unsigned i = 0; i < s->waits; i++)
+		table_ask_sum(s->table, s->waiting[i].tag);
+	for (unsigned i = 0; i < s->waits && error == 0; i++) {
+		const struct waiting *w = &s->waiting[i];
+		error = put(s, w->tag, slice_of(w->key, w->sum.key_len), &w->sum);
+	}
+	s->waits = 0;
+	return error;
+}
+
+int sums_add(struct sums *s, const struct flow *flow)
+{
+	const struct sums_wanted *wanted = s->summing->wanted;
+	struct slice key = key_of(flow, wanted->format, wanted->keys, s->key);
+	uint32_t tag = table_tag(s->table, key);
+	struct sum one = sum_of(flow);
+	if (key.len > WAITING_KEY)
+		return put(s, tag, key, &one);
+	struct waiting *w = &s->waiting[s->waits++];
+	table_ask_place(s->table, tag);
+	w->tag = tag;
+	w->sum = one;
+	w->sum.key_len = (uint32_t)key.len;
+	memcpy(w->key, key.data, key.len);
+	return s->waits == WAITING_MOST ? put_waiting(s) : 0;
 }
 
 size_t sums_count(const struct sums *s)
@@ -115,17 +166,20 @@ size_t sums_count(const struct sums *s)
 	return table_count(s->table);
 }
 
-bool sums_hand_in(struct sums **s)
+int sums_hand_in(struct sums **s, bool *last)
 {
 	struct sums *old = *s;
 	struct summing *summing = old->summing;
+	int error = put_waiting(old);
+	if (error != 0)
+		return error;
 	pthread_mutex_lock(&summing->mutex);
 	summing->table[summing->tables++] = old->table;
-	bool last = --summing->adding == 0;
+	*last = --summing->adding == 0;
 	pthread_mutex_unlock(&summing->mutex);
 	old->table = NULL;
 	sums_free(s);
-	return last;
+	return 0;
 }
 
 const struct sums_wanted *summing_wanted(const struct summing *s)

@@ -10,8 +10,8 @@
  * What the workers of one run sum together: each in a table of its own, which it hands in when it has
  * no more to add. Who hands in last makes the report (sum/report.h).
  *
- *   sums_new ─▶ sums_add … ─▶ sums_hand_in ─┬─▶ false: others are still adding
- *                                           └─▶ true: all tables are here
+ *   sums_new ─▶ sums_add … ─▶ sums_hand_in ─┬─▶ others are still adding
+ *                                           └─▶ the last: all tables are here
  */
 struct summing;
 
@@ -27,12 +27,15 @@ struct sums;
 /* NULL without memory. */
 struct sums *sums_new(struct summing *summing);
 void sums_free(struct sums **s);
-/* Adds a flow to the sum of its keys. 0, -ENOMEM, or -ENOBUFS: --aggregate-memory is used up. */
+/*
+ * Adds a flow to the sum of its keys. 0, -ENOMEM, or -ENOBUFS: --aggregate-memory is used up. An error
+ * may be that of a flow some calls before.
+ */
 MUST_CHECK int sums_add(struct sums *s, const struct flow *flow);
 /* How many there are. */
 size_t sums_count(const struct sums *s);
-/* Hands over the table and frees the rest. True: it was the last. */
-bool sums_hand_in(struct sums **s);
+/* Hands over the table and frees the rest; whether it was the last. Or an error, as sums_add. */
+MUST_CHECK int sums_hand_in(struct sums **s, bool *last);
 
 /* ---- for the report -------------------------------------------------------------------------- */
 

@@ -115,7 +115,7 @@ void sum_add(struct sum *to, const struct sum *more)
 
 static size_t octets_of(size_t key_len)
 {
-	return (offsetof(struct sum, key) + key_len + UNIT - 1) / UNIT * UNIT;
+	return (sizeof(struct sum) + key_len + UNIT - 1) / UNIT * UNIT;
 }
 
 static struct sum *sum_at(const struct table *t, uint32_t unit)
@@ -162,7 +162,7 @@ static int append(struct table *t, struct slice key, uint32_t *unit)
 	*unit = (uint32_t)((t->chunks - 1) * CHUNK_UNITS + c->used / UNIT) + 1;
 	struct sum *sum = sum_at(t, *unit);
 	sum->key_len = (uint32_t)key.len;
-	memcpy(sum->key, key.data, key.len);
+	memcpy(sum + 1, key.data, key.len);
 	c->used += octets;
 	t->count++;
 	return 0;
@@ -192,12 +192,33 @@ static int grow(struct table *t)
 	return 0;
 }
 
-int table_find(struct table *t, struct slice key, struct sum **sum)
+uint32_t table_tag(const struct table *t, struct slice key)
+{
+	return (uint32_t)siphash(t->hash_key, key);
+}
+
+void table_ask_place(const struct table *t, uint32_t tag)
+{
+	if (t->places > 0)
+		__builtin_prefetch(&t->place[tag & (t->places - 1)]);
+}
+
+void table_ask_sum(const struct table *t, uint32_t tag)
+{
+	if (t->places == 0)
+		return;
+	size_t at = tag & (t->places - 1);
+	while (t->place[at].unit != 0 && t->place[at].tag != tag)
+		at = (at + 1) & (t->places - 1);
+	if (t->place[at].unit != 0)
+		__builtin_prefetch(sum_at(t, t->place[at].unit), 1);
+}
+
+int table_find_tagged(struct table *t, uint32_t tag, struct slice key, struct sum **sum)
 {
 	int error = t->count >= t->places / 4 * 3 ? grow(t) : 0;
 	if (error != 0)
 		return error;
-	uint32_t tag = (uint32_t)siphash(t->hash_key, key);
 	size_t at = tag & (t->places - 1);
 	for (; t->place[at].unit != 0; at = (at + 1) & (t->places - 1)) {
 		*sum = sum_at(t, t->place[at].unit);
@@ -211,6 +232,11 @@ int table_find(struct table *t, struct slice key, struct sum **sum)
 	t->place[at] = (struct place){ .tag = tag, .unit = unit };
 	*sum = sum_at(t, unit);
 	return 0;
+}
+
+int table_find(struct table *t, struct slice key, struct sum **sum)
+{
+	return table_find_tagged(t, table_tag(t, key), key, sum);
 }
 
 /* ---- a table --------------------------------------------------------------------------------- */

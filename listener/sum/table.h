@@ -30,12 +30,12 @@ struct sum {
 	bool has_start; /* some flow had one */
 	bool has_end;
 	bool saturated; /* a sum is larger than it says */
-	char key[];
 };
 
+/* Of a table's sum, behind which its key lies; valid as long as the sum. */
 static inline struct slice sum_key(const struct sum *s)
 {
-	return slice_of(s->key, s->key_len);
+	return slice_of((const char *)(s + 1), s->key_len);
 }
 
 /* Adds up; the key stays. Whatever the order of many, the result is the same. */
@@ -60,6 +60,15 @@ void table_free(struct table **t);
  * table is freed. 0, -ENOMEM, or -ENOBUFS when the budget has no more.
  */
 MUST_CHECK int table_find(struct table *t, struct slice key, struct sum **sum);
+/*
+ * The same in three steps, for who has other keys to go on with while memory answers: the key's tag,
+ * asking for its place, asking for what may be its sum there.
+ */
+uint32_t table_tag(const struct table *t, struct slice key);
+void table_ask_place(const struct table *t, uint32_t tag);
+void table_ask_sum(const struct table *t, uint32_t tag);
+MUST_CHECK int table_find_tagged(struct table *t, uint32_t tag, struct slice key, struct sum **sum);
+
 size_t table_count(const struct table *t);
 
 /* A walk over all sums, in the order they came: begin with zeros. NULL behind the last. */
