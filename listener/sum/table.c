@@ -170,6 +170,14 @@ static int append(struct table *t, struct slice key, uint32_t *unit)
 
 /* ---- places ---------------------------------------------------------------------------------- */
 
+static struct place *free_place(struct place *place, size_t places, uint32_t tag)
+{
+	size_t at = tag & (places - 1);
+	while (place[at].unit != 0)
+		at = (at + 1) & (places - 1);
+	return &place[at];
+}
+
 static int grow(struct table *t)
 {
 	size_t places = t->places == 0 ? PLACES_FIRST : 2 * t->places;
@@ -178,14 +186,9 @@ static int grow(struct table *t)
 	if (error != 0)
 		return error;
 	struct place *place = memory;
-	for (size_t i = 0; i < t->places; i++) {
-		if (t->place[i].unit == 0)
-			continue;
-		size_t at = t->place[i].tag & (places - 1);
-		while (place[at].unit != 0)
-			at = (at + 1) & (places - 1);
-		place[at] = t->place[i];
-	}
+	for (size_t i = 0; i < t->places; i++)
+		if (t->place[i].unit != 0)
+			*free_place(place, places, t->place[i].tag) = t->place[i];
 	give_memory(t->budget, t->place, t->places * sizeof(struct place));
 	t->place = place;
 	t->places = places;
@@ -216,21 +219,20 @@ void table_ask_sum(const struct table *t, uint32_t tag)
 
 int table_find_tagged(struct table *t, uint32_t tag, struct slice key, struct sum **sum)
 {
-	int error = t->count >= t->places / 4 * 3 ? grow(t) : 0;
-	if (error != 0)
-		return error;
 	size_t at = tag & (t->places - 1);
-	for (; t->place[at].unit != 0; at = (at + 1) & (t->places - 1)) {
+	for (; t->places > 0 && t->place[at].unit != 0; at = (at + 1) & (t->places - 1)) {
 		*sum = sum_at(t, t->place[at].unit);
 		if (t->place[at].tag == tag && slice_equal(sum_key(*sum), key))
 			return 0;
 	}
-	uint32_t unit;
-	error = append(t, key, &unit);
+	struct place new = { .tag = tag };
+	int error = t->count >= t->places / 4 * 3 ? grow(t) : 0;
+	if (error == 0)
+		error = append(t, key, &new.unit);
 	if (error != 0)
 		return error;
-	t->place[at] = (struct place){ .tag = tag, .unit = unit };
-	*sum = sum_at(t, unit);
+	*free_place(t->place, t->places, tag) = new;
+	*sum = sum_at(t, new.unit);
 	return 0;
 }
 
