@@ -16,7 +16,8 @@ def test_help_names_every_option():
     for option in ("--listen", "--output", "--exporter", "--domain", "--flow-format", "--fields",
                    "--config", "--read", "--allow", "--token-file", "--ready-file",
                    "--packet-addresses", "--aws-elements", "--mtu", "--udp-rate", "--filter",
-                   "--check-config", "--workers", "--verbose", "--quiet", "--version", "--help"):
+                   "--aggregate", "--top", "--by", "--check-config", "--workers", "--verbose",
+                   "--quiet", "--version", "--help"):
         assert option in result.out
     assert result.err == "" and harness.run("-h").out == result.out
 

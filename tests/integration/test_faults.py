@@ -355,6 +355,27 @@ def play_stdin(run):
     assert status != 0 and run.log(), str(run)
 
 
+def play_sums(run):
+    """--aggregate of two files by two workers: all sums, or a word and a status that is not 0."""
+    files = []
+    for n in range(2):
+        numbers, lines = run.lines(700)
+        files.append(run.write(f"in-{n}", payloads.plain(lines)))
+        run.offered += numbers
+    run.start("--aggregate", "srcaddr,dstaddr,srcport,dstport,protocol,interface-id", "-w", "2",
+              "-o", f"csv:{run.path('csv')}", "-o", f"json:{run.path('json')}", "--read", *files)
+    if run.end(stop=False) == 0:
+        run.acked = run.offered
+        with open(run.path("csv"), encoding="ascii") as file:
+            rows = [line.split(",") for line in file.read().splitlines()]
+        column = rows[0].index("bytes")
+        # Records that agree in all keys are one sum.
+        total = sum(int(row[column]) for row in rows[1:])
+        assert total == sum(run.offered), f"the sums are not of all: {run}"
+        with open(run.path("json"), encoding="ascii") as file:
+            assert len(file.readlines()) == len(rows) - 1, str(run)
+
+
 def play_listen(run):
     """A listener without a spool: framed and unframed peers, HUP, counters."""
     outputs = ["-o", f"csv:{run.path('csv')}", "-o", f"ipfix:{run.path('ipfix')}"]

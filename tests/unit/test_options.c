@@ -94,6 +94,11 @@ static const char *describe(const struct config *c, struct buf *to)
 		add_formatted(to, " packet-addresses");
 	if (c->aws_elements != 0)
 		add_formatted(to, " aws=%u", c->aws_elements);
+	add_format(to, "sums", c->sums.format);
+	if (c->sums.top != 0)
+		add_formatted(to, " top=%llu", (unsigned long long)c->sums.top);
+	if (c->sums.has_order)
+		add_formatted(to, " by=%s", wanted_order(&c->sums));
 	if (strcmp(c->sources.standard.exporter, "127.0.0.1") != 0)
 		add_formatted(to, " exporter=%s", c->sources.standard.exporter);
 	if (c->workers != 1)
@@ -193,6 +198,14 @@ static const struct {
 	  "first-byte-timeout=1 payload-timeout=86400 idle-timeout=5 drain-timeout=3600" },
 	{ "--max-connections 1000000", "max-connections=1000000" },
 	{ "-w 2", "workers=2" },
+	{ "--aggregate vpc-id,action --read a",
+	  "output=csv>- sums=vpc-id,action,packets,bytes,flows,start,end file=a" },
+	{ "--aggregate srcaddr --aggregate dstaddr_srcaddr --top 5 --top 4294967295 --by packets "
+	  "-o ftsq --read a",
+	  "sums=dstaddr,srcaddr,packets,bytes,flows,start,end top=4294967295 by=packets file=a" },
+	{ "--aggregate action --fields flows,action --aggregate-memory 16G --read a",
+	  "output=csv>- sums=action,packets,bytes,flows,start,end fields=flows,action file=a "
+	  "aggregate-memory=17179869184" },
 	{ "--workers 64 --max-connections 64", "workers=64 max-connections=64" },
 };
 
@@ -276,6 +289,18 @@ static const char *const bad[] = {
 	"-o ipfix:udp://a:1 --aws-elements 1 --mtu 580",
 	"--udp-rate -1",
 	"--reconnect-max 0",
+	"--aggregate srcaddr",
+	"--aggregate srcadr --read a",
+	"--aggregate srcaddr,end --read a",
+	"--aggregate srcaddr --aggregate _ --read a",
+	"--aggregate srcaddr -o ipfix --read a",
+	"--aggregate srcaddr --fields dstaddr --read a",
+	"--aggregate srcaddr --top 0 --read a",
+	"--aggregate srcaddr --top 4294967296 --read a",
+	"--aggregate srcaddr --by Bytes --read a",
+	"--aggregate srcaddr --aggregate-memory 1023K --read a",
+	"--top 1 --read a",
+	"--by bytes --read a",
 	"-x localhost",
 	"-x 10.0.0.0/8",
 	"-x 10.0.0",
