@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the documents list is what the program has."""
+"""What the documents list is what the program has, and what they show is what it prints."""
+import gzip
 import os
 import re
+import runpy
+import shlex
 import subprocess
 
 import pytest
@@ -27,17 +30,29 @@ def test_numbers_of_aws_elements():
 
 def shown():
     """The commands in README.md that come with what they print: (command, output)."""
-    blocks = re.findall(r"^```\n\$ (\./build/release/vpcflowd .*)\n((?:.*\n)*?)```$", text_of("README.md"), re.M)
-    return [pytest.param(command, output, id=command[25:]) for command, output in blocks]
+    found = []
+    for block in re.findall(r"^```\n(\$ .*?)^```$", text_of("README.md"), re.M | re.S):
+        for one in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, output = one.split("\n", 1)
+            if "./build/release/vpcflowd " in command:
+                found.append(pytest.param(command, output, id=command))
+    return found
 
 
 @pytest.mark.parametrize("command, output", shown())
 def test_commands_print_what_is_shown(command, output):
-    command = command.replace("./build/release/vpcflowd", harness.BINARY, 1)
-    done = subprocess.run(["bash", "-c", command], cwd=ROOT, check=False, env=harness.environment(),
+    here = command.replace("./build/release/vpcflowd", shlex.quote(harness.BINARY))
+    done = subprocess.run(["bash", "-c", here], cwd=ROOT, check=False, env=harness.environment(),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     assert done.stdout.decode() == output
 
 
 def test_commands_are_shown():
-    assert len(shown()) >= 6
+    assert len(shown()) >= 16
+
+
+def test_the_hour_is_what_makes_it():
+    folder = os.path.join(ROOT, "tests", "data")
+    made = runpy.run_path(os.path.join(folder, "make-hour"))["text"]()
+    with gzip.open(os.path.join(folder, "hour.log.gz"), "rt", encoding="ascii") as file:
+        assert file.read() == made
