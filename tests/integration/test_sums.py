@@ -302,6 +302,44 @@ def test_columns_may_be_chosen(files):
         for row in sums_of(records, ["srcaddr", "action"])]
 
 
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_collector_gets_all_in_one_session(tmp_path, flows, workers):
+    """Of the worker that read last; the others have nothing to say."""
+    fields, lines = flows
+    parts = [tmp_path / f"{n}" for n in range(4)]
+    for n, part in enumerate(parts):
+        part.write_bytes(payloads.with_header(lines[n::4], fields))
+    with collectors.TcpCollector(tmp_path / "collector") as collector:
+        harness.read(*aggregate(FIVE_TUPLE, "-w", workers, "-o",
+                                f"ipfix:tcp://127.0.0.1:{collector.port}"), files=parts)
+        # It may not have begun yet to read what its kernel has.
+        harness.wait_for("octets", lambda: any(collector.sessions()))
+        collector.stop()
+        found = [octets for octets in collector.sessions() if octets]
+    rows = with_addresses(sums_of([(fields, line) for line in lines], FIVE_TUPLE))
+    assert len(found) == 1
+    assert elements.of_decode(collectors.decode(found[0])) == [
+        as_elements(row, FIVE_TUPLE) for row in rows]
+
+
+def test_files_are_opened_anew_while_it_sums(tmp_path):
+    """HUP, before there is a header and counters, which have no flow in an output yet."""
+    fifo, path = tmp_path / "fifo", tmp_path / "csv"
+    os.mkfifo(fifo)
+    with subprocess.Popen([harness.BINARY, *aggregate(["dstaddr"], "-o", f"csv:{path}"), "--read",
+                           fifo], stderr=subprocess.PIPE, env=harness.environment()) as process:
+        with open(fifo, "wb", buffering=0) as end:
+            end.write(payloads.plain(payloads.records(10, dstaddr="10.9.9.9")))
+            os.rename(path, tmp_path / "old")
+            process.send_signal(signal.SIGHUP)
+            harness.wait_for("a new file", path.exists)
+            end.write(payloads.plain(payloads.records(5, dstaddr="10.9.9.9")))
+        err = process.stderr.read()
+    harness.check_log(err)
+    assert process.returncode == 0 and (tmp_path / "old").read_text() == ""
+    assert path.read_text().splitlines()[1].split(",")[3] == "15"
+
+
 def test_several_outputs_and_nothing_to_sum(tmp_path):
     path = tmp_path / "json"
     done = harness.read(*aggregate(["action"], "-o", "csv", "-o", f"json:{path}"),
