@@ -29,6 +29,9 @@ def event(inner):
     return b'{"awslogs":{"data":"%s"}}' % inner
 
 
+# Damage inside of gzip is seen by whoever stumbles over it first.
+INSIDE = {"gzip", "gzip_cut", "json", "json_cut", "json_shape"}
+
 # Name to (payload, the reasons that are right, whether an unframed connection cannot go on).
 PAYLOADS = {
     **{f"gzip cut at {at}": (ZIPPED[:at], {"gzip_cut"}, True)
@@ -36,7 +39,6 @@ PAYLOADS = {
                   len(ZIPPED) - 1)},
     **{f"gzip corrupt at {at}": (flipped(ZIPPED, at), {"gzip", "gzip_cut"}, True)
        for at in (1, 2, 3, -8, -5, -4, -1)},
-    # Damage inside is seen by whoever stumbles over it first.
     **{f"gzip corrupt at {at}": (flipped(ZIPPED, at), INSIDE, True)
        for at in (12, len(ZIPPED) // 3, len(ZIPPED) // 2)},
     "gzip bomb": (bomb(100), {"ratio", "inflated"}, True),
