@@ -23,6 +23,7 @@ static void config_free(struct config *c)
 	free(c->config_file);
 	free(c->ready_file);
 	free(c->spool);
+	free(c->http.text);
 	free(c->token_file);
 	free(c->fields);
 	free(c->tls_cert);
@@ -484,6 +485,8 @@ void config_describe(const struct config *c, FILE *out)
 		fprintf(out, "read %s\n", c->file[i]);
 	for (size_t i = 0; i < c->listens && !c->read; i++)
 		fprintf(out, "listen %s\n", c->listen[i].text);
+	if (c->http.text != NULL && !c->read)
+		fprintf(out, "http %s\n", c->http.text);
 	for (size_t i = 0; i < c->outputs; i++)
 		describe_output(&c->output[i], out);
 	fprintf(out, "exporter %s\ndomain %u\n", c->sources.standard.exporter,

@@ -40,7 +40,8 @@ struct config {
 	size_t files;
 	char *config_file;
 	char *ready_file;
-	char *spool; /* folder, or NULL */
+	char *spool;		    /* folder, or NULL */
+	struct listen_address http; /* without text: nowhere */
 	unsigned workers;
 	enum log_level log_level;
 

@@ -31,8 +31,8 @@ static bool set_text(char **to, const char *value, char why[WHY_ROOM])
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-/* ADDR:PORT, [ADDR]:PORT or :PORT, which is [::]:PORT. */
-static bool split_address(struct listen_address *a, const char *value)
+/* ADDR:PORT, [ADDR]:PORT or :PORT, which is that of the standard address. */
+static bool split_address(struct listen_address *a, const char *value, struct slice standard)
 {
 	const char *colon = strrchr(value, ':');
 	uint64_t port;
@@ -43,7 +43,7 @@ static bool split_address(struct listen_address *a, const char *value)
 	if (bracketed)
 		host = slice_of(host.data + 1, host.len - 2);
 	else if (host.len == 0)
-		host = SLICE_LITERAL("::");
+		host = standard;
 	struct address address;
 	if (host.len >= HOST_TEXT || !address_parse(host, &address) ||
 	    (address.version == 6 && !bracketed && colon != value))
@@ -60,7 +60,7 @@ static bool set_listen(struct config *c, const char *value, char why[WHY_ROOM])
 	if (c->listens == LISTEN_LIMIT)
 		return option_wrong(why, "at most %d of them", LISTEN_LIMIT);
 	*a = (struct listen_address){ .text = NULL };
-	if (!split_address(a, value))
+	if (!split_address(a, value, SLICE_LITERAL("::")))
 		return option_wrong(
 			why,
 			"not ADDR:PORT, as 127.0.0.1:20555 or [::]:20555; ADDR is no name, and PORT at most 65535");
@@ -73,6 +73,22 @@ static void clear_listen(struct config *c)
 	for (size_t i = 0; i < c->listens; i++)
 		free(c->listen[i].text);
 	c->listens = 0;
+}
+
+/* As --listen, but who names no address means this machine alone. */
+static bool set_http(struct config *c, const char *value, char why[WHY_ROOM])
+{
+	struct listen_address a = { .text = c->http.text };
+	char port[8];
+	if (strchr(value, ':') == NULL) {
+		int len = snprintf(port, sizeof(port), ":%s", value);
+		value = (size_t)len < sizeof(port) ? port : value;
+	}
+	if (!split_address(&a, value, SLICE_LITERAL("127.0.0.1")))
+		return option_wrong(why, "not ADDR:PORT or PORT, as 127.0.0.1:9555 or [::1]:9555; "
+					 "ADDR is no name, and PORT at most 65535");
+	c->http = a;
+	return set_text(&c->http.text, value, why);
 }
 
 static bool set_allow(struct config *c, const char *value, char why[WHY_ROOM])
@@ -610,6 +626,12 @@ const struct option_row option_rows[] = {
 	  .value = "FILE",
 	  .set = set_tls_output_key,
 	  .help = "the private key of --tls-output-cert (PEM)" },
+	{ .name = "http",
+	  .form = OPTION_VALUE,
+	  .value = "[ADDR:]PORT",
+	  .set = set_http,
+	  .help = "answer there over HTTP: /metrics for Prometheus, /healthz; without ADDR to this "
+		  "machine alone" },
 	{ .name = "ready-file",
 	  .heading = "What it says",
 	  .form = OPTION_VALUE,

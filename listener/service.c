@@ -9,6 +9,8 @@
  *   USR1      ─▶ counters
  *   output failed for good ─▶ stop at once, exit 1
  *
+ *   --http    ─▶ every second: how things stand, for watch/
+ *
  * Whatever has to be known of all stations is asked in rounds: each answers the number of the last
  * question, and what was wanted is done once all have. A station that hangs answers nothing, and the
  * watchdog is not told.
@@ -25,9 +27,11 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "station.h"
+#include "watch/publisher.h"
 
 enum {
 	PROGRESS_MS = 10000,
+	PUBLISH_MS = 1000,
 	SPARE_FILES = 64, /* descriptors beside those of connections, of each worker */
 	SPARE_SECS = 5,	  /* that the end may take beyond --drain-timeout */
 	STATUS_ROOM = 512,
@@ -46,6 +50,7 @@ enum wanted {
 	WANT_PROGRESS = 2,
 	WANT_RELOADED = 4,
 	WANT_WATCHDOG = 8,
+	WANT_PUBLISHED = 16,
 };
 
 struct service {
@@ -75,6 +80,8 @@ struct service {
 	uv_timer_t progress_timer;
 	struct notify notify;
 	uv_timer_t watchdog_timer;
+	struct publisher *publisher; /* NULL without --http, or not yet */
+	uv_timer_t publish_timer;
 	unsigned inherited; /* listening sockets that came with the process */
 };
 
@@ -186,6 +193,37 @@ static void tell_stopping(const struct service *s)
 		    secs * 1000000);
 }
 
+/* ---- what is to be seen over HTTP --------------------------------------------------------------- */
+
+/* One round at a time: who is busy longer than that is not asked again before it has answered. */
+static void on_publish_timer(uv_timer_t *timer)
+{
+	struct service *s = timer->data;
+	if (is_answered(s))
+		ask_all(s, WANT_PUBLISHED);
+	else
+		s->wanted |= WANT_PUBLISHED;
+}
+
+static void publish(struct service *s)
+{
+	struct counts sum;
+	(void)add_up(s, &sum);
+	publisher_put(s->publisher, &sum, s->config,
+		      s->stage == ENDING ? PUBLISHED_DRAINING : PUBLISHED_RUNNING);
+}
+
+/* Beside the listeners; 0, or a negative errno after the reason was logged. */
+static int begin_publishing(struct service *s)
+{
+	if (s->first->http.text == NULL)
+		return 0;
+	int error = publisher_open(&s->publisher, s->first, s->stations);
+	if (error == 0)
+		uv_timer_start(&s->publish_timer, on_publish_timer, 0, PUBLISH_MS);
+	return error;
+}
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 static void begin_end(struct service *s)
@@ -247,6 +285,7 @@ static bool needs_restart(const struct config *a, const struct config *b)
 {
 	bool differs = a->listens != b->listens || !text_equal(a->spool, b->spool) ||
 		       !text_equal(a->ready_file, b->ready_file) || a->workers != b->workers ||
+		       !text_equal(a->http.text, b->http.text) ||
 		       a->limits.spool_segment != b->limits.spool_segment ||
 		       a->limits.remembered != b->limits.remembered ||
 		       a->limits.remembered_most != b->limits.remembered_most;
@@ -280,7 +319,7 @@ static const struct config *reload(struct service *s)
 	if (needs_restart(s->first, config))
 		log_warn(
 			"main",
-			"other listeners, outputs, columns, workers, duplicates' memory or another "
+			"other listeners, --http, outputs, columns, workers, duplicates' memory or another "
 			"spool take effect at a restart");
 	raise_file_limit(config);
 	tokens_succeed(&config->tokens, &s->config->tokens);
@@ -359,6 +398,8 @@ static void do_wanted(struct service *s)
 		log_progress(s, "so far");
 	if (wanted & WANT_WATCHDOG)
 		notify_tell(&s->notify, "WATCHDOG=1");
+	if (wanted & WANT_PUBLISHED)
+		publish(s);
 }
 
 /* ---- the beginning --------------------------------------------------------------------------- */
@@ -393,13 +434,15 @@ static bool watch_signals(struct service *s)
 /* Written beside and renamed, so that who waits for it never sees half of it. */
 static bool write_ready_file(struct service *s)
 {
-	const char *path = s->config->ready_file;
+	const char *path = s->first->ready_file;
 	char beside[4096];
 	int len = snprintf(beside, sizeof(beside), "%s.new", path);
 	FILE *file = (size_t)len < sizeof(beside) ? fopen(beside, "we") : NULL;
 	bool ok = file != NULL;
 	if (ok) {
 		sockets_print(&s->sockets, file);
+		if (s->publisher != NULL)
+			fprintf(file, "http %s\n", publisher_address(s->publisher));
 		ok = !ferror(file);
 		ok = fclose(file) == 0 && ok && rename(beside, path) == 0;
 	}
@@ -415,7 +458,8 @@ static void on_all_up(struct service *s)
 	s->stage = BEGINNING;
 	if (s->first->read)
 		uv_timer_start(&s->progress_timer, on_progress_timer, PROGRESS_MS, PROGRESS_MS);
-	else if (sockets_open(&s->sockets, s->config, s->stations, s->inherited) != 0) {
+	else if (sockets_open(&s->sockets, s->config, s->stations, s->inherited) != 0 ||
+		 begin_publishing(s) != 0) {
 		fail(s);
 		return;
 	}
@@ -541,6 +585,8 @@ static bool make_first(struct service *s)
 	uv_timer_init(loop_of(s), &s->watchdog_timer);
 	s->progress_timer.data = s;
 	s->watchdog_timer.data = s;
+	uv_timer_init(loop_of(s), &s->publish_timer);
+	s->publish_timer.data = s;
 	if (s->notify.watchdog_ms > 0)
 		uv_timer_start(&s->watchdog_timer, on_watchdog_timer, 0, s->notify.watchdog_ms);
 	return true;
@@ -597,6 +643,7 @@ static void log_left_out(const struct service *s)
 /* Number 0 last: what is the process's is on its loop. */
 static int finish(struct service *s)
 {
+	publisher_close(&s->publisher);
 	while (s->stations > 1) {
 		unsigned i = --s->stations;
 		station_close(&s->station[i], &s->news[i]);
@@ -609,6 +656,7 @@ static int finish(struct service *s)
 	uv_close((uv_handle_t *)&s->news_async, NULL);
 	uv_close((uv_handle_t *)&s->progress_timer, NULL);
 	uv_close((uv_handle_t *)&s->watchdog_timer, NULL);
+	uv_close((uv_handle_t *)&s->publish_timer, NULL);
 	station_close(&s->station[0], &s->news[0]);
 	sockets_close(&s->sockets);
 	seen_free(&s->seen);

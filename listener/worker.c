@@ -422,6 +422,13 @@ void counts_add(struct counts *sum, const struct counts *more)
 		output_counters_add(&sum->output[i], &more->output[i]);
 }
 
+void counts_subtract(struct counts *c, const struct counts *before)
+{
+	stats_subtract(&c->stats, &before->stats);
+	for (unsigned i = 0; i < OUTPUT_LIMIT; i++)
+		output_counters_subtract(&c->output[i], &before->output[i]);
+}
+
 void counts_print(const struct counts *c, const struct config *config, FILE *out)
 {
 	stats_print(&c->stats, out);

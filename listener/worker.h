@@ -145,6 +145,8 @@ struct counts {
 /* Adds what the worker has counted until now. */
 void worker_count(const struct worker *w, struct counts *sum);
 void counts_add(struct counts *sum, const struct counts *more);
+/* Takes away what was counted before; what stands now stays as it is. */
+void counts_subtract(struct counts *c, const struct counts *before);
 /* As name=value, one a line. */
 void counts_print(const struct counts *c, const struct config *config, FILE *out);
 

@@ -26,19 +26,25 @@ const char *close_reason_text(enum close_reason reason)
 	return texts[reason];
 }
 
-/* A name and where its number stands in struct stats. */
-static const struct {
-	const char *name;
-	size_t offset;
-} counters[] = {
-#define X(member, help) { #member, offsetof(struct stats, member) },
+const struct counter_row stats_rows[] = {
+#define X(member, type, metric, label, help)                                                       \
+	{ #member, offsetof(struct stats, member), type, metric, label, help },
 	COUNTERS(X)
 #undef X
 };
 
+const size_t stats_row_count = sizeof(stats_rows) / sizeof(*stats_rows);
+
+uint64_t counter_of(const void *counters, const struct counter_row *row)
+{
+	uint64_t n;
+	memcpy(&n, (const char *)counters + row->offset, sizeof(n));
+	return n;
+}
+
 void stats_add(struct stats *s, const struct stats *more)
 {
-#define X(member, help) s->member += more->member;
+#define X(member, type, metric, label, help) s->member += more->member;
 	COUNTERS(X)
 #undef X
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
@@ -47,13 +53,21 @@ void stats_add(struct stats *s, const struct stats *more)
 		s->closed[i] += more->closed[i];
 }
 
+void stats_subtract(struct stats *s, const struct stats *before)
+{
+#define X(member, type, metric, label, help) s->member -= (type) == GAUGE ? 0 : before->member;
+	COUNTERS(X)
+#undef X
+	for (unsigned i = 0; i < FAULT_COUNT; i++)
+		s->fault[i] -= before->fault[i];
+	for (unsigned i = 0; i < CLOSE_COUNT; i++)
+		s->closed[i] -= before->closed[i];
+}
+
 void stats_print(const struct stats *s, FILE *out)
 {
-	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++) {
-		uint64_t n;
-		memcpy(&n, (const char *)s + counters[i].offset, sizeof(n));
-		fprintf(out, "%s=%" PRIu64 "\n", counters[i].name, n);
-	}
+	for (size_t i = 0; i < stats_row_count; i++)
+		fprintf(out, "%s=%" PRIu64 "\n", stats_rows[i].name, counter_of(s, &stats_rows[i]));
 	for (unsigned i = 0; i < FAULT_COUNT; i++)
 		if (s->fault[i] != 0)
 			fprintf(out, "%s_%s=%" PRIu64 "\n",

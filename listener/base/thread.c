@@ -3,6 +3,18 @@
 
 #include <signal.h>
 
+void thread_block_signals(sigset_t *before)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+void thread_unblock_signals(const sigset_t *before)
+{
+	pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
 int thread_start(uv_thread_t *thread, const char *name, int signal, void (*run)(void *arg),
 		 void *arg)
 {

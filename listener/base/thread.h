@@ -2,6 +2,7 @@
 #ifndef VPCFLOWD_BASE_THREAD_H
 #define VPCFLOWD_BASE_THREAD_H
 
+#include <signal.h>
 #include <uv.h>
 
 #include "base/attributes.h"
@@ -12,5 +13,9 @@
  */
 MUST_CHECK int thread_start(uv_thread_t *thread, const char *name, int signal,
 			    void (*run)(void *arg), void *arg);
+
+/* Threads that others begin between the two see no signal either. before: for the second. */
+void thread_block_signals(sigset_t *before);
+void thread_unblock_signals(const sigset_t *before);
 
 #endif

@@ -463,31 +463,62 @@ void output_count(const struct output *o, struct output_counters *sum)
 	sum->sessions += o->sessions;
 	sum->flows_resent += o->resent;
 	sum->flows_lost += o->lost;
+	sum->flows_delivered += output_delivered_flows(o);
+	sum->full += o->full;
+	sum->bytes_queued += o->bytes - o->bytes_delivered;
 	sum->bytes += o->bytes;
 	sum->bytes_written += o->bytes_delivered;
 }
 
 void output_counters_add(struct output_counters *sum, const struct output_counters *more)
 {
-#define X(member, which, help) sum->member += more->member;
+#define X(member, which, type, metric, help) sum->member += more->member;
 	OUTPUT_COUNTERS(X)
 #undef X
+}
+
+void output_counters_subtract(struct output_counters *c, const struct output_counters *before)
+{
+#define X(member, which, type, metric, help) c->member -= (type) == GAUGE ? 0 : before->member;
+	OUTPUT_COUNTERS(X)
+#undef X
+}
+
+size_t output_counter_rows(const struct output_config *config,
+			   const struct counter_row *rows[OUTPUT_ROWS_MOST])
+{
+	static const enum output_kind kinds[] = {
+#define X(member, which, type, metric, help) which,
+		OUTPUT_COUNTERS(X)
+#undef X
+	};
+	static const struct counter_row all[] = {
+#define X(member, which, type, metric, help)                                                       \
+	{ #member, offsetof(struct output_counters, member), type, metric, "", help },
+		OUTPUT_COUNTERS(X)
+#undef X
+	};
+	_Static_assert(sizeof(all) / sizeof(*all) <= OUTPUT_ROWS_MOST, "room for every row");
+	const bool applies[OUTPUT_KINDS] = {
+		[EVERY] = true,
+		[NETWORK] = destination_is_network(&config->destination),
+		[AWS] = config->encoder.aws_elements != 0,
+	};
+	size_t count = 0;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (applies[kinds[i]])
+			rows[count++] = &all[i];
+	return count;
 }
 
 void output_counters_print(const struct output_counters *c, const struct output_config *config,
 			   unsigned number, FILE *out)
 {
-	enum { EVERY, NETWORK, AWS };
-	const bool applies[] = {
-		[EVERY] = true,
-		[NETWORK] = destination_is_network(&config->destination),
-		[AWS] = config->encoder.aws_elements != 0,
-	};
-#define X(member, which, help)                                                                     \
-	if (applies[which])                                                                        \
-		fprintf(out, "output%u_" #member "=%" PRIu64 "\n", number, c->member);
-	OUTPUT_COUNTERS(X)
-#undef X
+	const struct counter_row *rows[OUTPUT_ROWS_MOST];
+	size_t count = output_counter_rows(config, rows);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "output%u_%s=%" PRIu64 "\n", number, rows[i]->name,
+			counter_of(c, rows[i]));
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/attributes.h"
+#include "base/stats.h"
 #include "base/tls.h"
 #include "deliver/block.h"
 #include "deliver/destination.h"
@@ -102,27 +103,54 @@ const char *output_name(const struct output *o);
  */
 void output_reopen(struct output *o, unsigned hup);
 
-/* What an output counts: name, which outputs (EVERY, NETWORK, or AWS: --aws-elements), meaning. */
+/* Which outputs have a counter. */
+enum output_kind {
+	EVERY,
+	NETWORK,
+	AWS, /* --aws-elements */
+	OUTPUT_KINDS
+};
+
+/*
+ * What an output counts: name, which outputs, type, metric (vpcflowd_output_ before it), meaning.
+ */
 #define OUTPUT_COUNTERS(X)                                                                         \
-	X(flows, EVERY, "records taken")                                                           \
-	X(no_address, EVERY, "records left out for want of addresses")                             \
-	X(texts_cut, AWS, "texts of AWS's elements that did not fit a message")                    \
-	X(up, NETWORK, "sessions there are now")                                                   \
-	X(sessions, NETWORK, "sessions begun")                                                     \
-	X(flows_resent, NETWORK, "records sent again after a session broke")                       \
-	X(flows_lost, NETWORK, "records in datagrams that were refused")                           \
-	X(bytes, EVERY, "octets of records encoded")                                               \
-	X(bytes_written, EVERY, "octets of records delivered")
+	X(flows, EVERY, COUNTER, "flows_total", "records taken")                                   \
+	X(no_address, EVERY, COUNTER, "no_address_total",                                          \
+	  "records left out for want of addresses")                                                \
+	X(texts_cut, AWS, COUNTER, "texts_cut_total",                                              \
+	  "texts of AWS's elements that did not fit a message")                                    \
+	X(up, NETWORK, GAUGE, "sessions", "sessions there are now, one a worker")                  \
+	X(sessions, NETWORK, COUNTER, "sessions_total",                                            \
+	  "sessions begun, the first of each worker too")                                          \
+	X(flows_resent, NETWORK, COUNTER, "resent_flows_total",                                    \
+	  "records sent again after a session broke")                                              \
+	X(flows_lost, NETWORK, COUNTER, "lost_flows_total",                                        \
+	  "records in datagrams that were refused")                                                \
+	X(flows_delivered, EVERY, COUNTER, "delivered_flows_total",                                \
+	  "records delivered, of those taken")                                                     \
+	X(full, EVERY, GAUGE, "full", "workers that wait for it to take more")                     \
+	X(bytes_queued, EVERY, GAUGE, "queued_bytes",                                              \
+	  "octets of records that wait to be delivered")                                           \
+	X(bytes, EVERY, COUNTER, "bytes_total", "octets of records encoded")                       \
+	X(bytes_written, EVERY, COUNTER, "written_bytes_total", "octets of records delivered")
 
 struct output_counters {
-#define X(member, which, help) uint64_t member;
+#define X(member, which, type, metric, help) uint64_t member;
 	OUTPUT_COUNTERS(X)
 #undef X
 };
 
+/* The rows that such an output has, in their order; returns how many. */
+enum { OUTPUT_ROWS_MOST = 16 };
+size_t output_counter_rows(const struct output_config *config,
+			   const struct counter_row *rows[OUTPUT_ROWS_MOST]);
+
 /* Adds its counters to those of the same output of other workers. */
 void output_count(const struct output *o, struct output_counters *sum);
 void output_counters_add(struct output_counters *sum, const struct output_counters *more);
+/* Takes away what was counted before; what stands now stays as it is. */
+void output_counters_subtract(struct output_counters *c, const struct output_counters *before);
 /* Prints those that such an output has as outputN_name=value lines. */
 void output_counters_print(const struct output_counters *c, const struct output_config *config,
 			   unsigned number, FILE *out);

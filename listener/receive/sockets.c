@@ -82,17 +82,16 @@ static int try_port(struct place *p)
 	return 0;
 }
 
-static int find_address(struct listening *row)
+static int find_address(int fd, char address[SOCKET_TEXT])
 {
 	struct place at = { .len = sizeof(at.address) };
 	char host[ADDRESS_TEXT] = "?";
-	if (getsockname(row->fd[0], &at.address.any, &at.len) != 0)
+	if (getsockname(fd, &at.address.any, &at.len) != 0)
 		return -errno;
 	uv_ip_name(&at.address.any, host, sizeof(host));
 	bool v6 = at.address.any.sa_family == AF_INET6;
 	uint16_t port = v6 ? at.address.v6.sin6_port : at.address.v4.sin_port;
-	(void)snprintf(row->address, sizeof(row->address), v6 ? "[%s]:%u" : "%s:%u", host,
-		       ntohs(port));
+	(void)snprintf(address, SOCKET_TEXT, v6 ? "[%s]:%u" : "%s:%u", host, ntohs(port));
 	return 0;
 }
 
@@ -111,7 +110,7 @@ static int begin_listening(struct sockets *s, struct listening *row)
 	for (unsigned i = 0; i < s->workers; i++)
 		if (listen(row->fd[i], BACKLOG) != 0)
 			return -errno;
-	int error = find_address(row);
+	int error = find_address(row->fd[0], row->address);
 	if (error == 0)
 		log_info("listen", "listening address=%s", row->address);
 	return error;
@@ -204,4 +203,18 @@ void sockets_print(const struct sockets *s, FILE *out)
 {
 	for (unsigned i = 0; i < s->count; i++)
 		fprintf(out, "%s\n", s->row[i].address);
+}
+
+int sockets_listen(const struct listen_address *a, char address[SOCKET_TEXT])
+{
+	struct place place = { .len = 0 };
+	int error = place_of(a, &place);
+	int fd = error == 0 ? bind_to(&place, false) : error;
+	if (fd < 0)
+		return fd;
+	error = listen(fd, BACKLOG) == 0 ? find_address(fd, address) : -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
 }

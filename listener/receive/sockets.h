@@ -10,6 +10,8 @@
 /* An inherited socket each, and for the standard address two tries. */
 enum { SOCKETS_MOST = INHERITED_LIMIT + LISTEN_LIMIT };
 
+enum { SOCKET_TEXT = ADDRESS_TEXT + 16 }; /* ADDR:PORT */
+
 /*
  * The listening sockets of all workers: a row for each address, in it a descriptor for each worker.
  *
@@ -21,8 +23,8 @@ struct sockets {
 	unsigned workers;
 	unsigned count;
 	struct listening {
-		char address[ADDRESS_TEXT + 16]; /* ADDR:PORT that it is bound to */
-		int fd[WORKERS_MOST];		 /* -1 once its worker took it */
+		char address[SOCKET_TEXT]; /* ADDR:PORT that it is bound to */
+		int fd[WORKERS_MOST];	   /* -1 once its worker took it */
 	} row[SOCKETS_MOST];
 };
 
@@ -38,5 +40,8 @@ MUST_CHECK int sockets_open(struct sockets *s, const struct config *config, unsi
 void sockets_close(struct sockets *s);
 /* The addresses, one a line: inherited ones, then as configured. */
 void sockets_print(const struct sockets *s, FILE *out);
+
+/* One more, of nobody's row: its descriptor with the address it is bound to, or a negative errno. */
+MUST_CHECK int sockets_listen(const struct listen_address *a, char address[SOCKET_TEXT]);
 
 #endif

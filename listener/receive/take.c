@@ -215,6 +215,8 @@ static void resume(struct take *t)
 static void on_stored(void *data, int error)
 {
 	struct take *t = data;
+	if (error != 0)
+		t->all->worker->stats.spool_refused++;
 	if (error == 0) {
 		finish(t, &(struct verdict){ .kind = VERDICT_TAKEN, .flows = t->flows });
 	} else if (t->emitted == SPOOL_EVENTS_ALL) {

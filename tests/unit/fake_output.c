@@ -147,6 +147,12 @@ void output_counters_add(struct output_counters *sum, const struct output_counte
 	(void)more;
 }
 
+void output_counters_subtract(struct output_counters *c, const struct output_counters *before)
+{
+	(void)c;
+	(void)before;
+}
+
 void output_counters_print(const struct output_counters *c, const struct output_config *config,
 			   unsigned number, FILE *out)
 {
