@@ -51,6 +51,7 @@ void stats_add(struct stats *s, const struct stats *more)
 		s->fault[i] += more->fault[i];
 	for (unsigned i = 0; i < CLOSE_COUNT; i++)
 		s->closed[i] += more->closed[i];
+	latency_add(&s->ack, &more->ack);
 }
 
 void stats_subtract(struct stats *s, const struct stats *before)
@@ -62,6 +63,7 @@ void stats_subtract(struct stats *s, const struct stats *before)
 		s->fault[i] -= before->fault[i];
 	for (unsigned i = 0; i < CLOSE_COUNT; i++)
 		s->closed[i] -= before->closed[i];
+	latency_subtract(&s->ack, &before->ack);
 }
 
 void stats_print(const struct stats *s, FILE *out)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/latency.h"
 #include "base/result.h"
 
 enum counter_type {
@@ -100,6 +101,7 @@ struct stats {
 #undef X
 	uint64_t fault[FAULT_COUNT];
 	uint64_t closed[CLOSE_COUNT];
+	struct latency ack; /* from a PUT's last octet to its ACK */
 };
 
 /* A row of a table of counters. */

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
 	HANDSHAKE = 22, /* record types: RFC 8446 section 5.1 */
@@ -265,6 +266,15 @@ static bool set_host(SSL *ssl, const char *host)
 		return true;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
+int64_t tls_context_expiry(const struct tls_context *context)
+{
+	struct tm end;
+	const X509 *cert = SSL_CTX_get0_certificate(context->ctx);
+	if (cert == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end) != 1)
+		return 0;
+	return (int64_t)timegm(&end);
 }
 
 struct tls_session *tls_session_new(const struct tls_context *context, const char *host)

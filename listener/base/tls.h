@@ -49,6 +49,9 @@ MUST_CHECK bool tls_context_load(struct tls_context **context, enum tls_role rol
 struct tls_context *tls_context_share(struct tls_context *context);
 void tls_context_free(struct tls_context **context);
 
+/* When its certificate ends to be valid, as Unix time; 0 where it has none. */
+int64_t tls_context_expiry(const struct tls_context *context);
+
 /*
  * Begins a session. host, a client's: the name or address that the other side's certificate has to
  * be for; NULL for a listener. NULL without memory.

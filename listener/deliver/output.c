@@ -484,41 +484,39 @@ void output_counters_subtract(struct output_counters *c, const struct output_cou
 #undef X
 }
 
-size_t output_counter_rows(const struct output_config *config,
-			   const struct counter_row *rows[OUTPUT_ROWS_MOST])
+const struct counter_row output_rows[] = {
+#define X(member, which, type, metric, help)                                                       \
+	{ #member, offsetof(struct output_counters, member), type, metric, "", help },
+	OUTPUT_COUNTERS(X)
+#undef X
+};
+
+const size_t output_row_count = sizeof(output_rows) / sizeof(*output_rows);
+
+bool output_counts(const struct output_config *config, size_t row)
 {
 	static const enum output_kind kinds[] = {
 #define X(member, which, type, metric, help) which,
 		OUTPUT_COUNTERS(X)
 #undef X
 	};
-	static const struct counter_row all[] = {
-#define X(member, which, type, metric, help)                                                       \
-	{ #member, offsetof(struct output_counters, member), type, metric, "", help },
-		OUTPUT_COUNTERS(X)
-#undef X
-	};
-	_Static_assert(sizeof(all) / sizeof(*all) <= OUTPUT_ROWS_MOST, "room for every row");
-	const bool applies[OUTPUT_KINDS] = {
-		[EVERY] = true,
-		[NETWORK] = destination_is_network(&config->destination),
-		[AWS] = config->encoder.aws_elements != 0,
-	};
-	size_t count = 0;
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		if (applies[kinds[i]])
-			rows[count++] = &all[i];
-	return count;
+	switch (kinds[row]) {
+	case NETWORK:
+		return destination_is_network(&config->destination);
+	case AWS:
+		return config->encoder.aws_elements != 0;
+	default:
+		return true;
+	}
 }
 
 void output_counters_print(const struct output_counters *c, const struct output_config *config,
 			   unsigned number, FILE *out)
 {
-	const struct counter_row *rows[OUTPUT_ROWS_MOST];
-	size_t count = output_counter_rows(config, rows);
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, "output%u_%s=%" PRIu64 "\n", number, rows[i]->name,
-			counter_of(c, rows[i]));
+	for (size_t i = 0; i < output_row_count; i++)
+		if (output_counts(config, i))
+			fprintf(out, "output%u_%s=%" PRIu64 "\n", number, output_rows[i].name,
+				counter_of(c, &output_rows[i]));
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

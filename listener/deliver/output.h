@@ -108,7 +108,6 @@ enum output_kind {
 	EVERY,
 	NETWORK,
 	AWS, /* --aws-elements */
-	OUTPUT_KINDS
 };
 
 /*
@@ -141,10 +140,11 @@ struct output_counters {
 #undef X
 };
 
-/* The rows that such an output has, in their order; returns how many. */
-enum { OUTPUT_ROWS_MOST = 16 };
-size_t output_counter_rows(const struct output_config *config,
-			   const struct counter_row *rows[OUTPUT_ROWS_MOST]);
+extern const struct counter_row output_rows[];
+extern const size_t output_row_count;
+
+/* Whether such an output has the counter of a row. */
+bool output_counts(const struct output_config *config, size_t row);
 
 /* Adds its counters to those of the same output of other workers. */
 void output_count(const struct output *o, struct output_counters *sum);

@@ -40,6 +40,8 @@ struct put {
 	struct digest digest;
 	struct take *take;   /* TAKING */
 	uint64_t waited_ms;  /* when it came, or when the last WAIT was sent */
+	uint64_t whole_ns;   /* when its last octet came */
+	bool acked;	     /* ANSWERED: with ACK */
 	uint64_t starved_ms; /* since when there is no room for it; 0 for never */
 	char reply[REPLY_ROOM];
 };
@@ -92,6 +94,8 @@ static bool send_answers(struct conn *c)
 		size_t n = strlen(put->reply);
 		memcpy(replies + len, put->reply, n);
 		len += n;
+		if (put->acked)
+			latency_note(&stats_of(c)->ack, uv_hrtime() - put->whole_ns);
 		drop_first(c);
 		if (sizeof(replies) - len < REPLY_ROOM || STAILQ_EMPTY(&c->puts) ||
 		    STAILQ_FIRST(&c->puts)->state != PUT_ANSWERED) {
@@ -125,6 +129,7 @@ static void answer_taken(struct put *put, const char *word, uint64_t flows)
 static void answer_ack(struct put *put, uint64_t flows)
 {
 	stats_of(put->conn)->acks++;
+	put->acked = true;
 	answer_taken(put, "ACK", flows);
 }
 
@@ -225,6 +230,7 @@ static void add_to_body(struct conn *c, size_t n)
 	put->body.len += n;
 	if (put->body.len < put->length)
 		return;
+	put->whole_ns = uv_hrtime();
 	put->digest = digester_end(put->digester);
 	digester_free(&put->digester);
 	c->receiving = NULL;

@@ -6,68 +6,48 @@
  */
 #include "watch/health.h"
 
-#include <stdarg.h>
-#include <stdio.h>
+#include "watch/text.h"
 
 enum {
 	STUCK_MS = 3000,
 	OLD_MS = 10000, /* a worker that has not answered for so long hangs */
-	LINE_ROOM = 512,
 };
 
-/* The first failure to add to the body, or to find a reason. */
-struct judgement {
-	struct buf *body;
-	bool bad;
-	bool lost; /* a line, for want of memory */
-};
-
-static void blame(struct judgement *j, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void blame(struct judgement *j, const char *format, ...)
-{
-	char line[LINE_ROOM];
-	va_list args;
-	va_start(args, format);
-	int len = vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	size_t n = (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
-	j->bad = true;
-	j->lost = !buf_add(j->body, line, n) || !buf_add(j->body, "\n", 1) || j->lost;
-}
-
-static void judge_workers(struct judgement *j, const struct published *p)
+static void judge_workers(struct text *t, const struct published *p)
 {
 	uint64_t age_ms = (uv_hrtime() - p->at_ns) / 1000000;
 	if (p->stage == PUBLISHED_STARTING)
-		blame(j, "starting");
+		text_add(t, "starting\n");
 	if (p->stage == PUBLISHED_DRAINING)
-		blame(j, "stopping");
+		text_add(t, "stopping\n");
 	if (age_ms >= OLD_MS)
-		blame(j, "a worker hangs");
+		text_add(t, "a worker hangs\n");
 }
 
-static void judge_outputs(struct judgement *j, const struct published *p)
+static void judge_outputs(struct text *t, const struct published *p)
 {
 	if (p->stage == PUBLISHED_STARTING)
 		return;
 	for (size_t i = 0; i < p->first->outputs; i++) {
 		const char *name = p->first->output[i].name;
 		if (!p->output[i].up)
-			blame(j, "output %zu is not connected: %s", i, name);
+			text_add(t, "output %zu is not connected: %s\n", i, name);
 		else if (p->output[i].stuck_ms >= STUCK_MS)
-			blame(j, "output %zu takes no flows: %s", i, name);
+			text_add(t, "output %zu takes no flows: %s\n", i, name);
 	}
 }
 
 unsigned health_make(struct buf *body, const struct published *p)
 {
-	struct judgement j = { .body = body };
-	judge_workers(&j, p);
-	judge_outputs(&j, p);
-	if (!j.bad)
-		j.lost = !buf_add(body, "ok\n", 3);
-	if (j.lost)
+	struct text t = { .buf = body };
+	judge_workers(&t, p);
+	judge_outputs(&t, p);
+	if (p->spool_full)
+		text_add(&t, "the spool is full: %s\n", p->first->spool);
+	bool well = body->len == 0;
+	if (well)
+		text_add(&t, "ok\n");
+	if (t.failed)
 		return 0;
-	return j.bad ? 503 : 200;
+	return well ? 200 : 503;
 }

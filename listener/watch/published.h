@@ -35,6 +35,7 @@ struct published {
 	uint64_t tick_ms;     /* since the publication before; 0 for the first */
 	struct counts counts; /* since the start, of all workers */
 	struct counts tick; /* what was added to it in the tick; of what stands now, as it stands */
+	bool spool_full;    /* it has no room for another payload */
 	struct published_output output[OUTPUT_LIMIT]; /* first->outputs of them */
 };
 
