@@ -479,14 +479,21 @@ static void describe_paths(const struct config *c, FILE *out)
 			fprintf(out, "%s %s\n", rows[i].option, rows[i].path);
 }
 
+static void describe_http(const struct config *c, FILE *out)
+{
+	const struct listen_address *a = &c->http;
+	bool v6 = strchr(a->host, ':') != NULL;
+	if (a->text != NULL && !c->read)
+		fprintf(out, v6 ? "http [%s]:%u\n" : "http %s:%u\n", a->host, a->port);
+}
+
 void config_describe(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < c->files; i++)
 		fprintf(out, "read %s\n", c->file[i]);
 	for (size_t i = 0; i < c->listens && !c->read; i++)
 		fprintf(out, "listen %s\n", c->listen[i].text);
-	if (c->http.text != NULL && !c->read)
-		fprintf(out, "http %s\n", c->http.text);
+	describe_http(c, out);
 	for (size_t i = 0; i < c->outputs; i++)
 		describe_output(&c->output[i], out);
 	fprintf(out, "exporter %s\ndomain %u\n", c->sources.standard.exporter,

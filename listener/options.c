@@ -79,12 +79,11 @@ static void clear_listen(struct config *c)
 static bool set_http(struct config *c, const char *value, char why[WHY_ROOM])
 {
 	struct listen_address a = { .text = c->http.text };
-	char port[8];
-	if (strchr(value, ':') == NULL) {
-		int len = snprintf(port, sizeof(port), ":%s", value);
-		value = (size_t)len < sizeof(port) ? port : value;
-	}
-	if (!split_address(&a, value, SLICE_LITERAL("127.0.0.1")))
+	char port[8] = "";
+	bool alone = strchr(value, ':') == NULL && strlen(value) < sizeof(port) - 1;
+	if (alone)
+		(void)snprintf(port, sizeof(port), ":%s", value);
+	if (!split_address(&a, alone ? port : value, SLICE_LITERAL("127.0.0.1")))
 		return option_wrong(why, "not ADDR:PORT or PORT, as 127.0.0.1:9555 or [::1]:9555; "
 					 "ADDR is no name, and PORT at most 65535");
 	c->http = a;

@@ -9,7 +9,7 @@
  *   USR1      ─▶ counters
  *   output failed for good ─▶ stop at once, exit 1
  *
- *   --http    ─▶ every second: how things stand, for watch/
+ *   --http    ─▶ four times a second: how things stand, for watch/
  *
  * Whatever has to be known of all stations is asked in rounds: each answers the number of the last
  * question, and what was wanted is done once all have. A station that hangs answers nothing, and the
@@ -31,7 +31,7 @@
 
 enum {
 	PROGRESS_MS = 10000,
-	PUBLISH_MS = 1000,
+	PUBLISH_MS = 250, /* what it costs does not show beside an idle loop */
 	SPARE_FILES = 64, /* descriptors beside those of connections, of each worker */
 	SPARE_SECS = 5,	  /* that the end may take beyond --drain-timeout */
 	STATUS_ROOM = 512,
@@ -266,6 +266,12 @@ static bool fields_equal(const struct format *a, const struct format *b)
 	return a == NULL || b == NULL ? a == b : format_equal(a, b);
 }
 
+static bool http_equal(const struct listen_address *a, const struct listen_address *b)
+{
+	return (a->text == NULL) == (b->text == NULL) && a->port == b->port &&
+	       strcmp(a->host, b->host) == 0;
+}
+
 static bool outputs_differ(const struct config *a, const struct config *b)
 {
 	bool differs = a->outputs != b->outputs || a->packet_addresses != b->packet_addresses ||
@@ -285,7 +291,7 @@ static bool needs_restart(const struct config *a, const struct config *b)
 {
 	bool differs = a->listens != b->listens || !text_equal(a->spool, b->spool) ||
 		       !text_equal(a->ready_file, b->ready_file) || a->workers != b->workers ||
-		       !text_equal(a->http.text, b->http.text) ||
+		       !http_equal(&a->http, &b->http) ||
 		       a->limits.spool_segment != b->limits.spool_segment ||
 		       a->limits.remembered != b->limits.remembered ||
 		       a->limits.remembered_most != b->limits.remembered_most;

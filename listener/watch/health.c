@@ -9,7 +9,7 @@
 #include "watch/text.h"
 
 enum {
-	STUCK_MS = 3000,
+	STUCK_MS = 2000,
 	OLD_MS = 10000, /* a worker that has not answered for so long hangs */
 };
 

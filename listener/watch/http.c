@@ -26,8 +26,8 @@
 
 enum {
 	PER_ADDRESS = 32,
-	SILENCE_SECS = 10,
-	LIFE_MS = 30000,
+	SILENCE_SECS = 5,
+	LIFE_MS = 10000,
 	REQUEST_MEMORY = 16 * 1024,
 	STACK = 256 * 1024,
 	ROUTES_MOST = 32,
@@ -191,6 +191,14 @@ static bool is_read_only(const char *method)
 	       strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
 }
 
+/* Paths are looked up as they were written. */
+static size_t on_escapes(void *data, struct MHD_Connection *c, char *text)
+{
+	(void)data;
+	(void)c;
+	return strlen(text);
+}
+
 static enum MHD_Result on_request(void *data, struct MHD_Connection *c, const char *path,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_len, void **request)
@@ -292,7 +300,7 @@ static int start(struct http *h, int fd)
 		(unsigned)PER_ADDRESS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_SECS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY,
 		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_END);
+		MHD_OPTION_UNESCAPE_CALLBACK, on_escapes, NULL, MHD_OPTION_END);
 	int error = h->daemon == NULL ? -errno : 0;
 	thread_unblock_signals(&before);
 	/* It has closed the socket when it failed. */

@@ -42,7 +42,7 @@ MUST_CHECK int http_open(struct http **h, const struct listen_address *at,
 			 const struct http_route *routes, struct board *board);
 /* ADDR:PORT that it is bound to; lives as long as the server. */
 const char *http_address(const struct http *h);
-/* Ends connections that have lasted too long. From the loop, about once a second. */
+/* Ends connections that have lasted too long. From the loop, now and then. */
 void http_tick(struct http *h);
 /* Ends the thread and its connections. */
 void http_close(struct http **h);

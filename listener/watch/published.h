@@ -5,9 +5,9 @@
 #include "worker.h"
 
 /*
- * How things stood at one moment, for whoever answers over HTTP. The main loop makes one about once a
- * second out of what the workers answered, and puts it on the board; threads that read take the
- * newest. It never changes once it is there, and goes with the last who holds it.
+ * How things stood at one moment, for whoever answers over HTTP. The main loop makes one a few
+ * times a second out of what the workers answered, and puts it on the board; threads that read take
+ * the newest. It never changes once it is there, and goes with the last who holds it.
  *
  *   main loop ─ published_new … board_put ─▶ board ─ board_take … published_free ─▶ HTTP's thread
  *

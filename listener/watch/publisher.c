@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * In: what all workers have counted, about once a second. Out: a publication on the board, with what
+ * In: what all workers have counted, a few times a second. Out: a publication on the board, with what
  * changed since the one before. Without memory for one the last stays up.
  */
 #include "watch/publisher.h"
