@@ -27,9 +27,12 @@
 	X(30000000, "30")                                                                          \
 	X(60000000, "60")
 
-#define X(us, text) +1
-enum { LATENCY_BOUNDS = 0 LATENCIES(X) };
+enum {
+#define X(us, text) LATENCY_##us,
+	LATENCIES(X)
 #undef X
+		LATENCY_BOUNDS
+};
 
 struct latency {
 	uint64_t bucket[LATENCY_BOUNDS + 1];

@@ -100,8 +100,8 @@ const struct manual_part manual_parts[] = {
 	{ MANUAL_TERM, .brief = true, .term = "TERM, INT",
 	  .text = "finish what was begun, for --drain-timeout at most, and exit" },
 	{ MANUAL_TERM, .brief = true, .term = "HUP",
-	  .text = "open files anew, and read configuration, filter, tokens and certificates again; listeners "
-		  "and outputs change at a restart" },
+	  .text = "open files anew, and read configuration, filter, tokens and certificates again; "
+		  "listeners, --http and outputs change at a restart" },
 	{ MANUAL_TERM, .brief = true, .term = "USR1",
 	  .text = "print the counters to standard error, name=value, one a line" },
 

@@ -10,7 +10,8 @@
 
 enum {
 	STUCK_MS = 2000,
-	OLD_MS = 10000, /* a worker that has not answered for so long hangs */
+	OLD_MS = 10000,	  /* a worker that has not answered for so long hangs */
+	AGAIN_MS = 10000, /* after a refusal another payload may be tried */
 };
 
 static void judge_workers(struct text *t, const struct published *p)
@@ -50,4 +51,19 @@ unsigned health_make(struct buf *body, const struct published *p)
 	if (t.failed)
 		return 0;
 	return well ? 200 : 503;
+}
+
+bool health_spool_is_full(struct spool_health *h, const struct published *p)
+{
+	const struct stats *tick = &p->tick.stats;
+	uint64_t octets = p->counts.stats.spool_bytes;
+	if (p->first->spool == NULL)
+		return false;
+	bool small = octets < p->config->limits.spool_max / 2;
+	uint64_t since_ms = (p->at_ns - h->at_ns) / 1000000;
+	if (tick->spool_refused > 0)
+		*h = (struct spool_health){ .refused = true, .at_ns = p->at_ns, .octets = octets };
+	else if (tick->spooled > 0 || octets < h->octets || (small && since_ms >= AGAIN_MS))
+		h->refused = false;
+	return h->refused;
 }

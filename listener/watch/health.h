@@ -11,4 +11,18 @@
  */
 unsigned health_make(struct buf *body, const struct published *p);
 
+/* What is remembered of a spool from one publication to the next; begins as 0. */
+struct spool_health {
+	bool refused;	 /* it had no room when it was last asked */
+	uint64_t at_ns;	 /* when that was */
+	uint64_t octets; /* in it then */
+};
+
+/*
+ * Whether the spool is full: since a payload was refused, and until there is a sign that another would
+ * be taken. One was, or something has gone; or, since a disk may get room from elsewhere, the spool
+ * is not what is full, and some time has passed.
+ */
+bool health_spool_is_full(struct spool_health *h, const struct published *p);
+
 #endif

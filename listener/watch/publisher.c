@@ -8,10 +8,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "watch/health.h"
 #include "watch/http.h"
 #include "watch/routes.h"
-
-#define REFUSED_NS (10 * 1000000000ull) /* then it is worth another try */
 
 struct publisher {
 	const struct config *first; /* a reference */
@@ -24,9 +23,7 @@ struct publisher {
 	uint64_t at_ns; /* the last */
 	struct counts counts;
 	uint64_t stuck_ms[OUTPUT_LIMIT];
-	bool refused;	      /* the spool had no room when it was last asked */
-	uint64_t refused_ns;  /* when that was */
-	uint64_t refused_had; /* octets in it then */
+	struct spool_health spool;
 };
 
 static uint64_t time_ms(void)
@@ -50,28 +47,6 @@ static void publish_outputs(struct publisher *p, struct published *new)
 	}
 }
 
-/*
- * Since a payload was refused, and until there is a sign that another would be taken: one was, or
- * something has gone. A disk that was full may have got room from elsewhere meanwhile.
- */
-static bool is_spool_full(struct publisher *p, const struct published *new)
-{
-	const struct stats *tick = &new->tick.stats;
-	uint64_t most = new->config->limits.spool_max;
-	uint64_t octets = new->counts.stats.spool_bytes;
-	if (p->first->spool == NULL)
-		return false;
-	if (tick->spool_refused > 0) {
-		p->refused = true;
-		p->refused_ns = new->at_ns;
-		p->refused_had = octets;
-	} else if (tick->spooled > 0 || octets < p->refused_had ||
-		   (octets < most / 2 && new->at_ns - p->refused_ns > REFUSED_NS)) {
-		p->refused = false;
-	}
-	return p->refused;
-}
-
 void publisher_put(struct publisher *p, const struct counts *counts, const struct config *config,
 		   enum published_stage stage)
 {
@@ -92,7 +67,7 @@ void publisher_put(struct publisher *p, const struct counts *counts, const struc
 	new->tick = *counts;
 	counts_subtract(&new->tick, &p->counts);
 	publish_outputs(p, new);
-	new->spool_full = is_spool_full(p, new);
+	new->spool_full = health_spool_is_full(&p->spool, new);
 	p->at_ns = new->at_ns;
 	p->counts = *counts;
 	board_put(p->board, new);

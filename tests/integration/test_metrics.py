@@ -6,6 +6,7 @@ shipped are tried on series that are made for that.
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import time
@@ -331,9 +332,36 @@ def test_every_alert_fires_when_it_should_and_not_else(tmp_path):
     promtool("test", "rules", path)
 
 
-def test_alerts_go_by_metrics_that_there_are(busy):
+def watch_it():
+    """That section of the README."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        return re.search(r"^## Watch it$(.*?)^## ", file.read(), re.M | re.S).group(1)
+
+
+def test_alerts_and_queries_go_by_metrics_that_there_are(busy, tmp_path):
     _, scrape, _ = busy
     with open(RULES, encoding="utf-8") as file:
-        used = set(re.findall(r"\b(?:vpcflowd|process)_[a-z_]+", " ".join(re.findall(r"expr: (.*)", file.read()))))
+        expressions = re.findall(r"expr: (.*)", file.read())
+    queries = re.findall(r"^(.*vpcflowd_.*?) +#", watch_it(), re.M)
+    assert len(expressions) == len(alerts()) and len(queries) == 5
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
+    (tmp_path / "queries.json").write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
+    promtool("check", "rules", tmp_path / "queries.json")
+    expressions += queries
+    used = set(re.findall(r"\b(?:vpcflowd|process)_[a-z_]+", " ".join(expressions)))
     there = {re.sub(r"\{.*", "", name) for name in watching.samples(scrape)}
     assert used and not used - there
+
+
+def test_the_readme_names_every_alert_and_its_configuration_is_one(tmp_path):
+    text = watch_it()
+    rows = "\n".join(re.findall(r"^\| (Vpcflowd.*?) \|", text, re.M))
+    for row in rows.split("\n"):
+        first = re.match(r"Vpcflowd(Output|Spool)?", row).group()
+        rows = rows.replace(row, row.replace("…", first))
+    assert sorted(re.findall(r"Vpcflowd\w+", rows)) == sorted(alerts())
+    (config,) = re.findall(r"```\n(scrape_configs:.*?)```", text, re.S)
+    (tmp_path / "prometheus.yml").write_text(config)
+    shutil.copy(RULES, tmp_path)
+    said = promtool("check", "config", tmp_path / "prometheus.yml")
+    assert f"{len(alerts())} rules found" in said

@@ -80,7 +80,7 @@ def test_the_deb_has_the_version_of_the_program(deb):
 
 def test_the_deb_depends_on_the_libraries_of_the_program(deb):
     depends = output("dpkg-deb", "-f", deb, "Depends")
-    for library in "libuv1", "libcjson1", "libfixbuf9", "libssl3", "libc6":
+    for library in "libuv1", "libcjson1", "libfixbuf9", "libssl3", "libmicrohttpd12", "libc6":
         assert re.search(rf"\b{library} \(>= [^)]+\)", depends), depends
     assert ("libisal2" in depends) == ("libisal" in output("ldd", harness.RELEASE))
     assert "-dev" not in depends
