@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "station.h"
+#include "watch/http.h"
 #include "watch/publisher.h"
 
 enum {
@@ -209,8 +210,13 @@ static void publish(struct service *s)
 {
 	struct counts sum;
 	(void)add_up(s, &sum);
-	publisher_put(s->publisher, &sum, s->config,
-		      s->stage == ENDING ? PUBLISHED_DRAINING : PUBLISHED_RUNNING);
+	static const enum published_stage stages[] = {
+		[OPENING] = PUBLISHED_STARTING,
+		[BEGINNING] = PUBLISHED_STARTING,
+		[RUNNING] = PUBLISHED_RUNNING,
+		[ENDING] = PUBLISHED_DRAINING,
+	};
+	publisher_put(s->publisher, &sum, s->config, stages[s->stage]);
 }
 
 /* Beside the listeners; 0, or a negative errno after the reason was logged. */
@@ -304,7 +310,8 @@ static bool needs_restart(const struct config *a, const struct config *b)
 static void raise_file_limit(const struct config *config)
 {
 	struct rlimit limit;
-	rlim_t wanted = config->limits.connections + (rlim_t)SPARE_FILES * config->workers;
+	rlim_t wanted = config->limits.connections + (rlim_t)SPARE_FILES * config->workers +
+			(config->http.text == NULL ? 0 : HTTP_CONNECTIONS);
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;

@@ -17,6 +17,7 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ enum {
 	SILENCE_SECS = 5,
 	LIFE_MS = 10000,
 	REQUEST_MEMORY = 16 * 1024,
+	NICE = 10,
 	STACK = 256 * 1024,
 	ROUTES_MOST = 32,
 	LOG_ROOM = 256,
@@ -55,7 +57,8 @@ struct http {
 	char address[SOCKET_TEXT];
 	struct MHD_Daemon *daemon;
 	struct kept kept[ROUTES_MOST]; /* the thread's */
-	uv_mutex_t mutex;	       /* of the visits: a descriptor is not closed within it */
+	bool stepped_back;
+	uv_mutex_t mutex; /* of the visits: a descriptor is not closed within it */
 	struct visit visit[HTTP_CONNECTIONS];
 };
 
@@ -227,6 +230,14 @@ static uint64_t clock_ms(void)
 	return uv_hrtime() / 1000000;
 }
 
+/* Where processors are short flows come first. Best effort: systemd's filters may forbid it. */
+static void step_back(struct http *h)
+{
+	if (!h->stepped_back)
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	h->stepped_back = true;
+}
+
 static void on_connection(void *data, struct MHD_Connection *c, void **place,
 			  enum MHD_ConnectionNotificationCode code)
 {
@@ -234,6 +245,7 @@ static void on_connection(void *data, struct MHD_Connection *c, void **place,
 	struct visit *v = *place;
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	step_back(h);
 	uv_mutex_lock(&h->mutex);
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED && v != NULL)
 		v->fd = -1;

@@ -334,6 +334,11 @@ def tasks(daemon):
     return found
 
 
+def niceness(daemon, task):
+    with open(f"/proc/{daemon.process.pid}/task/{task}/stat", encoding="ascii") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[16])
+
+
 def descriptors(daemon):
     folder = f"/proc/{daemon.process.pid}/fd"
     return sorted(re.sub(r"\d+", "N", os.readlink(f"{folder}/{n}")) for n in os.listdir(folder))
@@ -343,13 +348,17 @@ def test_without_it_there_is_no_thread_and_no_socket(start, watch):
     with start() as daemon:
         plain, without = tasks(daemon), descriptors(daemon)
     with watch() as daemon:
-        watched, having = tasks(daemon), descriptors(daemon)
+        daemon.wait_health(200, "ok")
+        harness.wait_for("one socket more, once that was answered", lambda: descriptors(daemon).count(
+            "socket:[N]") == without.count("socket:[N]") + 1)
+        watched = tasks(daemon)
+        nice = {task[1]: niceness(daemon, task[0]) for task in watched}
     assert len(watched) == len(plain) + 1
-    assert having.count("socket:[N]") == without.count("socket:[N]") + 1
     own = [task for task in watched if task[1].startswith("MHD")]
     assert len(own) == 1
     for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1:
         assert own[0][2] & 1 << number - 1, "signals are the main loop's"
+    assert nice.pop(own[0][1]) > max(nice.values()), "flows come first"
 
 
 @pytest.mark.parametrize("value, at", [
