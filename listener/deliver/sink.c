@@ -305,8 +305,10 @@ int sink_reopen(struct sink *s, unsigned hup, const atomic_bool *abort)
 	int error = lock(s, abort);
 	if (error != 0)
 		return error;
-	bool due = s->path != NULL && s->hup != hup;
-	s->hup = hup;
+	/* A writer may be so late that others come with the next HUP before it comes with this. */
+	bool due = s->path != NULL && hup > s->hup;
+	if (due)
+		s->hup = hup;
 	return unlock(s, due ? reopen(s, abort) : 0);
 }
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves where an output goes, by rows: the text after the format, and what is made of it. What is
- * wrong is told apart by the reason given.
+ * wrong is told apart by the reason given. And that a file which several write is opened anew once for
+ * each HUP, in whatever order they come to it.
  */
-#include "support.h"
+#include "folder.h"
 
+#include "base/log.h"
 #include "deliver/destination.h"
+#include "deliver/sink.h"
 
 #define NOT_HOST "not HOST:PORT"
 #define NO_SUCH	 "no such destination"
@@ -178,12 +181,45 @@ static void test_equal(void **state)
 	}
 }
 
+static void test_a_file_is_opened_anew_once_for_each_hup(void **state)
+{
+	(void)state;
+	static const struct {
+		unsigned hup;
+		bool opened;
+	} hups[] = { { 1, true },  { 1, false }, { 2, true }, { 4, true },
+		     { 3, false }, { 4, false }, { 5, true }, { 5, false } };
+	char folder[TEMP_PATH];
+	char path[2 * TEMP_PATH];
+	const char *why;
+	atomic_bool abort = false;
+	struct sink *sink;
+	struct output_config config = {
+		.encoder.class = encoder_class_by_name(SLICE_LITERAL("ftsq")),
+	};
+	temp_folder(folder);
+	folder_file(folder, "flows", path);
+	assert_true(destination_parse(&config.destination, path, &why));
+	assert_int_equal(sink_open(&sink, &config), 0);
+	log_set_level(LOG_ERROR);
+	for (size_t i = 0; i < COUNT_OF(hups); i++) {
+		(void)unlink(path);
+		assert_int_equal(sink_reopen(sink, hups[i].hup, &abort), 0);
+		assert_int_equal(file_size(folder, "flows") == 0, hups[i].opened);
+	}
+	log_set_level(LOG_INFO);
+	sink_close(&sink);
+	destination_deinit(&config.destination);
+	remove_folder(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_a_file_is_opened_anew_once_for_each_hup),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
