@@ -55,7 +55,7 @@ struct config {
 	bool packet_addresses;
 	uint32_t aws_elements; /* a private enterprise number, 0 for none */
 	struct sources sources;
-	struct filter *filter; /* NULL: every flow is wanted */
+	struct filter *filter;	 /* NULL: every flow is wanted */
 	struct sums_wanted sums; /* --aggregate */
 	struct cidr *allow;
 	size_t allows;
