@@ -100,7 +100,7 @@ def table(scrape):
         counted.setdefault(f"vpcflowd_{metric}", []).append(name + "_…" * (kind == "SUM"))
     for name, metric in outputs:
         counted.setdefault(f"vpcflowd_output_{metric}", []).append(f"outputN_{name}")
-    assert len(plain) == 28 and len(outputs) == 12
+    assert len(plain) == 29 and len(outputs) == 12
     rows = []
     for name, (kind, meaning) in watching.families(scrape).items():
         labels = []
