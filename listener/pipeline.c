@@ -345,6 +345,8 @@ static enum step emit(struct intake *i, struct fault *fault)
 		fault_set(fault, FAULT_MEMORY, 0, 0);
 		return STEP_BAD;
 	}
+	if (i->pipeline->watch != NULL && is_emitting(i))
+		watch_flow(i->pipeline->watch, &i->pipeline->flow, i->pipeline->now_ms);
 	counts(i)->flows++;
 	i->flows++;
 	return STEP_OK;

@@ -13,6 +13,7 @@
 #include "flow/quick.h"
 #include "flow/source.h"
 #include "sum/sums.h"
+#include "watch/watch.h"
 
 /*
  * The spine of one worker: octets of a payload, its documents, their events, a flow, every output.
@@ -26,9 +27,10 @@ struct pipeline {
 	struct once *once;
 	struct output *output[OUTPUT_LIMIT];
 	unsigned outputs;
-	struct sums *sums; /* --aggregate: where flows go instead; NULL: to the outputs */
-	int sums_error;	   /* why they cannot take any more */
-	uint64_t now_ms;   /* for once; set by the loop's owner */
+	struct sums *sums;   /* --aggregate: where flows go instead; NULL: to the outputs */
+	int sums_error;	     /* why they cannot take any more */
+	uint64_t now_ms;     /* for once and watch; set by the loop's owner */
+	struct watch *watch; /* NULL: nobody looks */
 	quick_parser quick;
 	struct flow flow;
 	struct buf scratch;

@@ -224,7 +224,7 @@ static int begin_publishing(struct service *s)
 {
 	if (s->first->http.text == NULL)
 		return 0;
-	int error = publisher_open(&s->publisher, s->first, s->stations);
+	int error = publisher_open(&s->publisher, s->first, s->plan.watches);
 	if (error == 0)
 		uv_timer_start(&s->publish_timer, on_publish_timer, 0, PUBLISH_MS);
 	return error;
@@ -563,6 +563,14 @@ static bool prepare_taking(struct service *s)
 	return false;
 }
 
+/* Before the workers, who fill it from their first flow on. */
+static bool prepare_watching(struct service *s)
+{
+	if (s->first->read || s->first->http.text == NULL)
+		return true;
+	return watches_new(&s->plan.watches, s->plan.stations) == 0;
+}
+
 /* More workers than files would have nothing to do. */
 static void make_plan(struct service *s)
 {
@@ -701,7 +709,7 @@ int service_run(const struct config *config, int argc, char **argv)
 		raise_file_limit(config);
 	make_plan(s);
 	bool taken = config->read || inherited_take(&s->inherited);
-	if (taken && make_first(s)) {
+	if (taken && prepare_watching(s) && make_first(s)) {
 		int failed = begin(s);
 		if (failed != 0) {
 			s->status = failed;
@@ -711,6 +719,7 @@ int service_run(const struct config *config, int argc, char **argv)
 		}
 		status = finish(s);
 	}
+	watches_free(&s->plan.watches);
 	notify_deinit(&s->notify);
 	config_release(s->config);
 	config_release(s->first);

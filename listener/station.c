@@ -87,6 +87,8 @@ static void count(struct station *s)
 {
 	struct counts counts = { .stats = { 0 } };
 	worker_count(&s->worker, &counts);
+	if (s->worker.pipeline.watch != NULL)
+		watch_tick(s->worker.pipeline.watch, now_ms(s));
 	uv_mutex_lock(&s->mutex);
 	s->news.counts = counts;
 	s->news.files = s->reader == NULL ? 0 : reader_files(s->reader);
@@ -441,6 +443,8 @@ bool station_new(struct station **s, const struct station_plan *plan, unsigned n
 		free(new);
 		return false;
 	}
+	if (plan->watches != NULL)
+		new->worker.pipeline.watch = plan->watches->watch[number];
 	new->worker.data = new;
 	new->worker.on_output_error = on_output_error;
 	uv_timer_init(&new->worker.loop, &new->end_timer);

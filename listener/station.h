@@ -7,6 +7,7 @@
 #include "receive/sockets.h"
 #include "spool/seen.h"
 #include "sum/sums.h"
+#include "watch/watches.h"
 #include "worker.h"
 
 /*
@@ -32,6 +33,7 @@ struct station_plan {
 	struct sockets *sockets;     /* listening, from station_begin on */
 	struct reading *reading;     /* --read */
 	struct summing *summing;     /* --aggregate, else NULL */
+	struct watches *watches;     /* one for each; NULL: nobody looks */
 	void (*on_news)(void *data); /* there are news; called by any thread */
 	void *data;
 };

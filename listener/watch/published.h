@@ -2,6 +2,7 @@
 #ifndef VPCFLOWD_WATCH_PUBLISHED_H
 #define VPCFLOWD_WATCH_PUBLISHED_H
 
+#include "watch/watches.h"
 #include "worker.h"
 
 /*
@@ -37,6 +38,7 @@ struct published {
 	struct counts tick; /* what was added to it in the tick; of what stands now, as it stands */
 	bool spool_full;    /* it has no room for another payload */
 	struct published_output output[OUTPUT_LIMIT]; /* first->outputs of them */
+	const struct watches *watches;		      /* borrowed; they outlive the server */
 };
 
 /* One with nothing in it but its holder; NULL without memory. */

@@ -14,7 +14,7 @@
 
 struct publisher {
 	const struct config *first; /* a reference */
-	unsigned workers;
+	const struct watches *watches;
 	struct board *board;
 	struct http *http;
 	uint64_t number; /* of the last publication */
@@ -41,7 +41,7 @@ static void publish_outputs(struct publisher *p, struct published *new)
 		bool stuck = now->full > 0 && tick->flows_delivered == 0;
 		p->stuck_ms[i] = stuck ? p->stuck_ms[i] + new->tick_ms : 0;
 		new->output[i] = (struct published_output){
-			.up = now->up == p->workers,
+			.up = now->up == p->watches->count,
 			.stuck_ms = p->stuck_ms[i],
 		};
 	}
@@ -57,7 +57,8 @@ void publisher_put(struct publisher *p, const struct counts *counts, const struc
 	new->first = config_reference(p->first);
 	new->config = config_reference(config);
 	new->stage = stage;
-	new->workers = p->workers;
+	new->workers = p->watches->count;
+	new->watches = p->watches;
 	new->started = p->started;
 	new->time = time_ms();
 	new->at_ns = uv_hrtime();
@@ -75,7 +76,7 @@ void publisher_put(struct publisher *p, const struct counts *counts, const struc
 		http_tick(p->http);
 }
 
-int publisher_open(struct publisher **p, const struct config *config, unsigned workers)
+int publisher_open(struct publisher **p, const struct config *config, const struct watches *watches)
 {
 	struct publisher *new = calloc(1, sizeof(*new));
 	if (new == NULL || (new->board = board_new()) == NULL) {
@@ -84,7 +85,7 @@ int publisher_open(struct publisher **p, const struct config *config, unsigned w
 		return -ENOMEM;
 	}
 	new->first = config_reference(config);
-	new->workers = workers;
+	new->watches = watches;
 	new->started = time_ms();
 	new->started_ns = uv_hrtime();
 	new->at_ns = new->started_ns;

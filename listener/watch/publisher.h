@@ -11,10 +11,11 @@
 struct publisher;
 
 /*
- * Binds the configured address and answers from here on, with nothing counted yet. 0, or a negative
- * errno after the reason was logged.
+ * Binds the configured address and answers from here on, with nothing counted yet. The watches are the
+ * workers', borrowed. 0, or a negative errno after the reason was logged.
  */
-MUST_CHECK int publisher_open(struct publisher **p, const struct config *config, unsigned workers);
+MUST_CHECK int publisher_open(struct publisher **p, const struct config *config,
+			      const struct watches *watches);
 /* ADDR:PORT that it is bound to. */
 const char *publisher_address(const struct publisher *p);
 /* Puts up what all workers have counted until now. config: the one in force. */

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VPCFLOWD_WATCH_HEAVY_H
+#define VPCFLOWD_WATCH_HEAVY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/slice.h"
+
+/*
+ * The keys with the greatest sums of a stream, in memory that does not grow with it. Of a key that is
+ * among the entries
+ *
+ *   most - error <= its sum <= most
+ *
+ * It is Space-Saving (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k
+ * Elements in Data Streams, ICDT 2005) with weights: when there is no room for a new key it takes the
+ * place of the least entry, and what that had, as its error. The keys are spread by a hash over sets
+ * of HEAVY_WAYS entries, each of which is such a summary on its own, so that the least is found by
+ * looking at those few. A set's floor is what a key that is not in it may have at most;
+ *
+ *   floor * HEAVY_WAYS <= all that was added to the set
+ *
+ * however keys and weights come. Two summaries make one for which the same holds (Agarwal et al.:
+ * Mergeable Summaries, PODS 2012), set by set.
+ */
+enum { HEAVY_WAYS = 4, HEAVY_BATCH = 64 };
+
+/* Weights and sums end here; 2^58 bytes are 256 PiB. */
+#define HEAVY_LIMIT (UINT64_C(1) << 58)
+
+/* A number or an address; of a name, a digest. */
+struct heavy_key {
+	uint64_t high;
+	uint64_t low;
+};
+
+/* What the sets of keys depend on, so that nobody can choose keys that share one. */
+struct heavy_seed {
+	uint64_t word[4];
+};
+
+struct heavy_set;
+
+struct heavy {
+	const struct heavy_seed *seed;
+	unsigned bits; /* of a hash, that say which set */
+	struct heavy_set *set;
+	char *names;	  /* one for each entry; NULL when the keys are all there is to know */
+	size_t name_room; /* octets of each: length, whether it is cut, text */
+	uint64_t total;
+};
+
+/* Fills the seed from the kernel. 0 or a negative errno. */
+MUST_CHECK int heavy_seed_make(struct heavy_seed *seed);
+
+/*
+ * An empty summary of 2^bits sets, bits from 1 to 16, with names of so many octets, above which they
+ * are cut; 0 for none. The seed is borrowed. False without memory.
+ */
+MUST_CHECK bool heavy_init(struct heavy *t, const struct heavy_seed *seed, unsigned bits,
+			   size_t name);
+void heavy_deinit(struct heavy *t);
+/* As it was made. */
+void heavy_clear(struct heavy *t);
+
+/*
+ * What a key is known by. For keys of which one half is always the same, as IPv4 addresses and ports,
+ * no two have the same; for others that is as good as never.
+ */
+static inline uint64_t heavy_hash(const struct heavy_seed *seed, struct heavy_key key)
+{
+	uint64_t h = (key.low ^ seed->word[0]) * (seed->word[1] | 1);
+	h = (h ^ h >> 32 ^ key.high) * (seed->word[2] | 1);
+	return (h ^ h >> 29) * (seed->word[3] | 1);
+}
+
+void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight);
+/* The same for up to HEAVY_BATCH keys, for less each. */
+void heavy_add_all(struct heavy *t, const struct heavy_key *key, const uint64_t *weight,
+		   unsigned count);
+void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight);
+
+/*
+ * A name of 8 to 32 octets in words, of which the last ones end where the name does, so that most
+ * names of AWS's are compared without a loop:
+ *
+ *   eni-0a1b2c3d4e5f60718      length 21
+ *   |  0   ||  1   |
+ *        |  2   ||  3   |
+ */
+struct heavy_short {
+	uint64_t word[4];
+	size_t len;
+};
+
+/* False when the name is shorter or longer. */
+MUST_CHECK static inline bool heavy_short_of(struct slice name, struct heavy_short *s)
+{
+	*s = (struct heavy_short){ .len = name.len };
+	if (name.len < 8 || name.len > sizeof(s->word))
+		return false;
+	memcpy(&s->word[0], name.data, 8);
+	memcpy(&s->word[3], name.data + name.len - 8, 8);
+	if (name.len < 16)
+		return true;
+	memcpy(&s->word[1], name.data + 8, 8);
+	memcpy(&s->word[2], name.data + name.len - 16, 8);
+	return true;
+}
+
+static inline bool heavy_short_equal(const struct heavy_short *a, const struct heavy_short *b)
+{
+	return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
+		(a->word[3] ^ b->word[3]) | (a->len ^ b->len)) == 0;
+}
+
+/* As heavy_add_name. */
+void heavy_add_short(struct heavy *t, const struct heavy_short *name, uint64_t weight);
+/* Adds a summary of the same seed and size. */
+void heavy_merge(struct heavy *t, const struct heavy *more);
+
+/* One of the greatest. The name is borrowed and stays until the summary is changed. */
+struct heavy_item {
+	struct heavy_key key;
+	struct slice name;
+	bool cut; /* the name */
+	uint64_t least;
+	uint64_t most;
+};
+
+/* The greatest, by the middle of their bounds, at most `room` of them; how many they are. */
+unsigned heavy_best(const struct heavy *t, struct heavy_item *item, unsigned room);
+/* What any key that is not among the entries may have at most. */
+uint64_t heavy_floor(const struct heavy *t);
+/* What a key may have at most, and at least. */
+struct heavy_item heavy_find(const struct heavy *t, struct heavy_key key);
+
+/* a + b, or the greatest number. */
+static inline uint64_t heavy_sum(uint64_t a, uint64_t b)
+{
+	return a + b < a ? UINT64_MAX : a + b;
+}
+
+#endif

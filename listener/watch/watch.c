@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flows in, lists and series out. The worker writes into a small set of lists of its own, without a
+ * lock; every second what is there goes to the slices of each window, which readers look at:
+ *
+ *   flow ─▶ now ──tick─┬─▶ minute   |5 s|5 s|...   12 slices, a ring
+ *            (private) ├─▶ quarter  |1 min|...     15 slices
+ *                      └─▶ start    |      |
+ *                        (shared, behind the lock)
+ *
+ * Names come in runs: a document has one log group, and mostly one interface. So they are summed up
+ * until another one comes.
+ */
+#include "watch/watch.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+enum {
+	PENDING_SECONDS = 8,
+	RUN_NAME = 512, /* the longest name of a log group */
+};
+
+/* The slices of all windows lie in one array. */
+enum {
+#define X(code, name, seconds, slices) FIRST_##code, LAST_##code = FIRST_##code + (slices)-1,
+	WATCH_WINDOWS(X)
+#undef X
+		SLICES_ALL
+};
+
+/* In the place of the first half of an address: no IPv6 address of 00ff::/16 is in use, RFC 4291 2.4. */
+#define KEY_IPV4 UINT64_C(0x00ffffffffffffff)
+
+static const struct {
+	const char *name;
+	enum { ADDRESS, PORT, NAME } keys;
+	const char *unit;
+	unsigned bits;
+	size_t room;
+} lists[LIST_COUNT] = {
+#define X(code, name, keys, unit, bits, room) [LIST_##code] = { name, keys, #unit, bits, room },
+	WATCH_LISTS(X)
+#undef X
+};
+
+static const struct {
+	const char *name;
+	uint64_t seconds;
+	unsigned slices;
+	unsigned first; /* of all slices */
+} windows[WINDOW_COUNT] = {
+#define X(code, name, seconds, slices) [WINDOW_##code] = { name, seconds, slices, FIRST_##code },
+	WATCH_WINDOWS(X)
+#undef X
+};
+
+struct slice_of_time {
+	uint64_t number; /* seconds / length */
+	struct lists lists;
+};
+
+/* A name and what it has since it came. */
+struct run {
+	size_t len;
+	uint64_t weight;
+	char name[RUN_NAME];
+};
+
+/* Seconds that readers have not seen. */
+struct pending {
+	unsigned count;
+	uint64_t number[PENDING_SECONDS];
+	struct second second[PENDING_SECONDS];
+};
+
+/* Keys and weights that wait to be added to a list. */
+struct additions {
+	unsigned count;
+	struct heavy_key key[HEAVY_BATCH];
+	uint64_t weight[HEAVY_BATCH];
+};
+
+/* What was seen of flows and has not been added yet. */
+struct batch {
+	unsigned flows;
+	struct additions list[LIST_INTERFACES]; /* those of addresses and ports */
+	/* Interfaces in runs: the last of them may get more. */
+	unsigned interfaces;
+	struct heavy_short interface[HEAVY_BATCH + 1];
+	uint64_t interface_bytes[HEAVY_BATCH + 1];
+};
+
+struct watch {
+	const struct heavy_seed *seed;
+	struct lists now;
+	struct batch batch;
+	struct run group;
+	uint64_t until_ms; /* the end of the present second */
+	uint64_t number;   /* of the present second */
+	struct second present;
+	struct pending pending;
+
+	uv_mutex_t mutex; /* of what follows */
+	uint64_t seen;	  /* the second of the last tick */
+	struct series series;
+	struct slice_of_time slice[SLICES_ALL];
+};
+
+const char *watch_list_name(enum watch_list list)
+{
+	return lists[list].name;
+}
+
+const char *watch_list_unit(enum watch_list list)
+{
+	return lists[list].unit;
+}
+
+const char *watch_window_name(enum watch_window window)
+{
+	return windows[window].name;
+}
+
+/* ---- beginning and end ----------------------------------------------------------------------- */
+
+bool lists_init(struct lists *l, const struct heavy_seed *seed)
+{
+	bool made = true;
+	*l = (struct lists){ .top = { { .set = NULL } } };
+	for (unsigned i = 0; i < LIST_COUNT; i++)
+		made = made && heavy_init(&l->top[i], seed, lists[i].bits, lists[i].room);
+	if (!made)
+		lists_deinit(l);
+	return made;
+}
+
+void lists_deinit(struct lists *l)
+{
+	for (unsigned i = 0; i < LIST_COUNT; i++)
+		heavy_deinit(&l->top[i]);
+}
+
+void lists_clear(struct lists *l)
+{
+	for (unsigned i = 0; i < LIST_COUNT; i++)
+		heavy_clear(&l->top[i]);
+}
+
+static void lists_merge(struct lists *l, const struct lists *more)
+{
+	for (unsigned i = 0; i < LIST_COUNT; i++)
+		heavy_merge(&l->top[i], &more->top[i]);
+}
+
+struct watch *watch_new(const struct heavy_seed *seed)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return NULL;
+	if (uv_mutex_init(&w->mutex) != 0) {
+		free(w);
+		return NULL;
+	}
+	w->seed = seed;
+	bool made = lists_init(&w->now, seed);
+	for (unsigned i = 0; i < SLICES_ALL; i++)
+		made = made && lists_init(&w->slice[i].lists, seed);
+	if (!made)
+		watch_free(&w);
+	return w;
+}
+
+void watch_free(struct watch **w)
+{
+	if (*w == NULL)
+		return;
+	uv_mutex_destroy(&(*w)->mutex);
+	lists_deinit(&(*w)->now);
+	for (unsigned i = 0; i < SLICES_ALL; i++)
+		lists_deinit(&(*w)->slice[i].lists);
+	free(*w);
+	*w = NULL;
+}
+
+/* ---- a flow ---------------------------------------------------------------------------------- */
+
+static inline uint64_t number_of(const struct flow *flow, enum field field)
+{
+	const struct value *v = flow_value(flow, field);
+	return v == NULL ? 0 : v->number;
+}
+
+static inline struct heavy_key key_of(const struct address *a)
+{
+	struct heavy_key key = { KEY_IPV4, 0 };
+	if (a->version == 4) {
+		uint32_t octets;
+		memcpy(&octets, a->octets, sizeof(octets));
+		key.low = octets;
+	} else {
+		memcpy(&key.high, a->octets, sizeof(key.high));
+		memcpy(&key.low, a->octets + sizeof(key.high), sizeof(key.low));
+	}
+	return key;
+}
+
+static void end_run(struct run *run, struct heavy *top)
+{
+	heavy_add_name(top, slice_of(run->name, run->len), run->weight);
+	run->weight = 0;
+}
+
+/* Adds to the run of this name, after the end of another's. */
+static inline void add_run(struct run *run, struct heavy *top, struct slice name, uint64_t weight)
+{
+	if (!slice_equal(name, slice_of(run->name, run->len))) {
+		end_run(run, top);
+		if (name.len > RUN_NAME) {
+			heavy_add_name(top, name, weight);
+			return;
+		}
+		run->len = name.len;
+		memcpy(run->name, name.data, name.len);
+	}
+	run->weight = heavy_sum(run->weight, weight);
+}
+
+static inline bool is_refused(const struct flow *flow)
+{
+	const struct value *action = flow_value(flow, FIELD_ACTION);
+	return action != NULL && slice_equal(action->text, SLICE_LITERAL("REJECT"));
+}
+
+static void add_batch(struct watch *w)
+{
+	struct batch *b = &w->batch;
+	struct heavy *top = w->now.top;
+	for (unsigned i = 0; i < LIST_INTERFACES; i++) {
+		heavy_add_all(&top[i], b->list[i].key, b->list[i].weight, b->list[i].count);
+		b->list[i].count = 0;
+	}
+	for (unsigned i = 0; i <= b->interfaces; i++)
+		heavy_add_short(&top[LIST_INTERFACES], &b->interface[i], b->interface_bytes[i]);
+	b->flows = 0;
+	b->interfaces = 0;
+	b->interface_bytes[0] = 0;
+}
+
+static inline void put(struct additions *a, struct heavy_key key, uint64_t weight)
+{
+	a->key[a->count] = key;
+	a->weight[a->count++] = weight;
+}
+
+/* AWS's names for an interface, and for what is one of a transit gateway. */
+static inline struct slice interface_of(const struct flow *flow)
+{
+	const struct value *v = flow_value(flow, FIELD_INTERFACE_ID);
+	if (v == NULL)
+		v = flow_value(flow, FIELD_TGW_ATTACHMENT_ID);
+	return v == NULL ? SLICE_NONE : v->text;
+}
+
+static inline void add_interface(struct watch *w, struct slice name, uint64_t bytes)
+{
+	struct batch *b = &w->batch;
+	struct heavy_short s;
+	if (!heavy_short_of(name, &s)) {
+		heavy_add_name(&w->now.top[LIST_INTERFACES], name, bytes);
+		return;
+	}
+	if (!heavy_short_equal(&s, &b->interface[b->interfaces])) {
+		b->interface[++b->interfaces] = s;
+		b->interface_bytes[b->interfaces] = 0;
+	}
+	b->interface_bytes[b->interfaces] = heavy_sum(b->interface_bytes[b->interfaces], bytes);
+}
+
+static void put_refusal(struct batch *b, const struct flow *flow, const struct value *source)
+{
+	const struct value *port = flow_value(flow, FIELD_DSTPORT);
+	if (source != NULL)
+		put(&b->list[LIST_REFUSED_SOURCES], key_of(&source->address), 1);
+	if (port != NULL) {
+		uint64_t number = number_of(flow, FIELD_PROTOCOL) << 16 | port->number;
+		put(&b->list[LIST_REFUSED_PORTS], (struct heavy_key){ 0, number }, 1);
+	}
+}
+
+static inline void put_in_batch(struct watch *w, const struct flow *flow, uint64_t bytes,
+				bool refused)
+{
+	struct batch *b = &w->batch;
+	const struct value *source = flow_value(flow, FIELD_SRCADDR);
+	const struct value *destination = flow_value(flow, FIELD_DSTADDR);
+	if (source != NULL)
+		put(&b->list[LIST_SOURCES], key_of(&source->address), bytes);
+	if (destination != NULL)
+		put(&b->list[LIST_DESTINATIONS], key_of(&destination->address), bytes);
+	if (refused)
+		put_refusal(b, flow, source);
+	add_interface(w, interface_of(flow), bytes);
+	if (++b->flows == HEAVY_BATCH)
+		add_batch(w);
+}
+
+/* The present second is over. Many of them without a tick become one. */
+static void go_on(struct watch *w, uint64_t now_ms)
+{
+	struct pending *p = &w->pending;
+	if (w->present.flows > 0) {
+		unsigned at = p->count < PENDING_SECONDS ? p->count++ : PENDING_SECONDS - 1;
+		p->number[at] = w->number;
+		second_add(&p->second[at], &w->present);
+		w->present = (struct second){ .flows = 0 };
+	}
+	w->number = now_ms / 1000;
+	w->until_ms = (w->number + 1) * 1000;
+}
+
+void watch_flow(struct watch *w, const struct flow *flow, uint64_t now_ms)
+{
+	uint64_t bytes = number_of(flow, FIELD_BYTES);
+	bool refused = is_refused(flow);
+	if (now_ms >= w->until_ms)
+		go_on(w, now_ms);
+	w->present.flows++;
+	w->present.bytes = heavy_sum(w->present.bytes, bytes);
+	w->present.refused += refused;
+	put_in_batch(w, flow, bytes, refused);
+	if (flow->origin != NULL)
+		add_run(&w->group, &w->now.top[LIST_LOG_GROUPS], flow->origin->group, bytes);
+}
+
+/* ---- a second -------------------------------------------------------------------------------- */
+
+static uint64_t slice_number(enum watch_window window, uint64_t second)
+{
+	return windows[window].seconds == 0 ? 0 : second / windows[window].seconds;
+}
+
+/* The slice that a second is in, emptied of what was in its place before. */
+static struct lists *present_slice(struct watch *w, enum watch_window window, uint64_t second)
+{
+	uint64_t number = slice_number(window, second);
+	struct slice_of_time *slice =
+		&w->slice[windows[window].first + number % windows[window].slices];
+	if (slice->number != number)
+		lists_clear(&slice->lists);
+	slice->number = number;
+	return &slice->lists;
+}
+
+static void hand_over(struct watch *w, uint64_t second)
+{
+	for (unsigned i = 0; i < w->pending.count; i++)
+		series_add(&w->series, w->pending.number[i], &w->pending.second[i]);
+	w->pending = (struct pending){ .count = 0 };
+	for (unsigned i = 0; i < WINDOW_COUNT; i++)
+		lists_merge(present_slice(w, i, second), &w->now);
+	w->seen = second;
+}
+
+void watch_tick(struct watch *w, uint64_t now_ms)
+{
+	if (now_ms >= w->until_ms)
+		go_on(w, now_ms);
+	add_batch(w);
+	end_run(&w->group, &w->now.top[LIST_LOG_GROUPS]);
+	if (uv_mutex_trylock(&w->mutex) != 0)
+		return;
+	hand_over(w, w->number);
+	uv_mutex_unlock(&w->mutex);
+	lists_clear(&w->now);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+void watch_gather(struct watch *w, enum watch_window window, struct lists *sum)
+{
+	uv_mutex_lock(&w->mutex);
+	const struct slice_of_time *slice = &w->slice[windows[window].first];
+	uint64_t last = slice_number(window, w->seen);
+	for (unsigned i = 0; i < windows[window].slices; i++)
+		if (slice[i].number + windows[window].slices > last)
+			lists_merge(sum, &slice[i].lists);
+	uv_mutex_unlock(&w->mutex);
+}
+
+uint64_t watch_series(struct watch *w, struct series *sum)
+{
+	uv_mutex_lock(&w->mutex);
+	uint64_t seen = w->seen;
+	for (uint64_t n = seen < SERIES_SECONDS ? 0 : seen - SERIES_SECONDS; n <= seen; n++) {
+		struct second second = series_at(&w->series, n);
+		series_add(sum, n, &second);
+	}
+	uv_mutex_unlock(&w->mutex);
+	return seen;
+}
+
+static struct slice address_text(struct heavy_key key, char room[KEY_TEXT])
+{
+	struct in6_addr v6;
+	struct in_addr v4 = { .s_addr = (uint32_t)key.low };
+	memcpy(v6.s6_addr, &key.high, sizeof(key.high));
+	memcpy(v6.s6_addr + sizeof(key.high), &key.low, sizeof(key.low));
+	bool is_v4 = key.high == KEY_IPV4;
+	const char *text = is_v4 ? inet_ntop(AF_INET, &v4, room, KEY_TEXT)
+				 : inet_ntop(AF_INET6, &v6, room, KEY_TEXT);
+	return text == NULL ? SLICE_NONE : slice_text(text);
+}
+
+/* Numbers of the IANA registry "Protocol Numbers". */
+static struct slice port_text(struct heavy_key key, char room[KEY_TEXT])
+{
+	static const struct {
+		unsigned number;
+		const char *name;
+		bool has_ports;
+	} protocols[] = {
+		{ 6, "tcp", true },   { 17, "udp", true },     { 132, "sctp", true },
+		{ 1, "icmp", false }, { 58, "icmpv6", false },
+	};
+	unsigned protocol = (unsigned)(key.low >> 16);
+	unsigned port = (unsigned)key.low & UINT16_MAX;
+	int len = snprintf(room, KEY_TEXT, "%u/%u", port, protocol);
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(*protocols); i++) {
+		if (protocols[i].number != protocol)
+			continue;
+		len = protocols[i].has_ports || port != 0
+			      ? snprintf(room, KEY_TEXT, "%u/%s", port, protocols[i].name)
+			      : snprintf(room, KEY_TEXT, "%s", protocols[i].name);
+	}
+	return slice_of(room, (size_t)len);
+}
+
+struct slice watch_key_text(enum watch_list list, const struct heavy_item *item,
+			    char room[KEY_TEXT])
+{
+	switch (lists[list].keys) {
+	case ADDRESS:
+		return address_text(item->key, room);
+	case PORT:
+		return port_text(item->key, room);
+	default:
+		return item->name;
+	}
+}
