@@ -34,6 +34,8 @@ def stages(plan, figures):
                 ratios(got["v2-100", "ftsq"], got[V2, "ftsq"]), 1.5)
     figures.aim("unframed, × framed, in memory", "x",
                 ratios(got[V2, "ftsq-unframed"], got[V2, "ftsq"]), 1.1)
+    figures.aim("watched (--http), × not, in memory", "x",
+                ratios(got[V2, "ftsq-watched"], got[V2, "ftsq"]), 1.1)
 
 
 def zlib(plan, figures):

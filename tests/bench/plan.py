@@ -18,7 +18,7 @@ STAGES = {
     "scan": "… and its JSON scanned", "events": "… and its events found",
     "parse": "… and records parsed", "filter": "… and three terms of a filter asked",
     **{name: f"to {name}" for name in FORMATS},
-    "ftsq-unframed": "to ftsq, unframed",
+    "ftsq-unframed": "to ftsq, unframed", "ftsq-watched": "to ftsq, watched (--http)",
 }
 # Tables, a column, a row.
 MEMORY = "in memory"

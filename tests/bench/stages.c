@@ -15,6 +15,7 @@
 enum {
 	READ = 64 * 1024, /* octets of an unframed peer at a time */
 	MESSAGE_MOST = 65535,
+	TICK_EVENTS = 250000, /* that go by between two ticks of a watch, of a million a second */
 };
 
 struct run {
@@ -28,6 +29,7 @@ struct run {
 	struct stats stats;
 	struct once once;
 	char name[8];
+	uint64_t ticked; /* events until the last tick */
 };
 
 void bench_fail(const char *what, const char *which)
@@ -172,6 +174,17 @@ static void pass_convert(struct run *r)
 		convert_file(r, &r->set->file[i]);
 }
 
+/* With what --http adds: who talks and who is refused. */
+static void pass_watched(struct run *r)
+{
+	pass_convert(r);
+	if (r->stats.events - r->ticked < TICK_EVENTS)
+		return;
+	r->ticked = r->stats.events;
+	r->pipeline.now_ms += 250;
+	watch_tick(r->pipeline.watch, r->pipeline.now_ms);
+}
+
 const struct stage stages[] = {
 	{ .name = "inflate", .pass = pass_inflate },
 	{ .name = "inflate-zlib", .pass = pass_inflate, .engine = &inflater_zlib },
@@ -190,6 +203,7 @@ const struct stage stages[] = {
 	{ "ipfix", pass_convert, &encoder_ipfix, PAYLOAD_WHOLE, NULL, NULL },
 	{ "ipfix-csv", pass_convert, &encoder_ipfix_csv, PAYLOAD_WHOLE, NULL, NULL },
 	{ "ftsq-unframed", pass_convert, &encoder_ftsq, PAYLOAD_STREAM, NULL, NULL },
+	{ "ftsq-watched", pass_watched, &encoder_ftsq, PAYLOAD_WHOLE, NULL, NULL },
 	{ .name = NULL },
 };
 
@@ -215,6 +229,10 @@ static void use_filter(struct run *r)
 	r->pipeline.filter = r->filter;
 }
 
+/* The same every time, so that what is measured is. */
+static const struct heavy_seed seed = { { 0x243f6a8885a308d3, 0x13198a2e03707344,
+					  0xa4093822299f31d0, 0x082efa98ec4e6c89 } };
+
 struct run *run_new(struct bench *b, const struct set *set, const struct stage *stage)
 {
 	struct run *r = calloc(1, sizeof(*r));
@@ -228,6 +246,10 @@ struct run *run_new(struct bench *b, const struct set *set, const struct stage *
 		open_output(r);
 	if (stage->filter != NULL)
 		use_filter(r);
+	if (stage->pass == pass_watched)
+		r->pipeline.watch = watch_new(&seed);
+	if (stage->pass == pass_watched && r->pipeline.watch == NULL)
+		bench_fail("no memory", set->name);
 	return r;
 }
 
@@ -248,6 +270,7 @@ void run_free(struct run **r)
 	uv_run(&(*r)->bench->loop, UV_RUN_DEFAULT);
 	pipeline_deinit(&(*r)->pipeline);
 	filter_free(&(*r)->filter);
+	watch_free(&(*r)->pipeline.watch);
 	free(*r);
 	*r = NULL;
 }
