@@ -3,6 +3,8 @@
 #define VPCFLOWD_BASE_SIXTEEN_H
 
 #include <endian.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -99,6 +101,49 @@ SIXTEEN_QUESTION(sixteen_not_text, word_below(w, ' ') | word_at_least(w, 0x7f),
 SIXTEEN_QUESTION(sixteen_not_digit, word_below(w, '0') | word_at_least(w, '9' + 1),
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
 			      _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))))
+
+/*
+ * Whether sixteen octets differ from a pattern: an octet of `like` stands for itself where that of
+ * `vary` is 0, and for the octets that differ from it in bits that make a number up to `vary`
+ * elsewhere. So '0' and 9 are any digit, 255 is anything.
+ */
+static inline bool sixteen_unlike_words(const char *p, const char *like, const char *vary)
+{
+	uint64_t unlike = 0;
+	for (unsigned i = 0; i < SIXTEEN; i += 8) {
+		uint64_t w = word_load(p + i) ^ word_load(like + i);
+		uint64_t most = word_load(vary + i);
+		/* Above the most: the seven low bits are, or the top bit alone. */
+		uint64_t low = ((w & ~WORD_TOPS) | WORD_TOPS) - (most & ~WORD_TOPS) - WORD_ONES;
+		unlike |= ((low | w) & ~most) | (low & w);
+	}
+	return (unlike & WORD_TOPS) != 0;
+}
+
+#ifdef __SSE2__
+static inline __m128i sixteen_load(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+#endif
+
+/* The same of `n` octets, a multiple of sixteen. */
+static inline bool sixteens_unlike(const char *p, const char *like, const char *vary, size_t n)
+{
+#ifdef __SSE2__
+	__m128i unlike = _mm_setzero_si128();
+	for (size_t i = 0; i < n; i += SIXTEEN) {
+		__m128i v = _mm_xor_si128(sixteen_load(p + i), sixteen_load(like + i));
+		unlike = _mm_or_si128(unlike, _mm_subs_epu8(v, sixteen_load(vary + i)));
+	}
+	return _mm_movemask_epi8(_mm_cmpeq_epi8(unlike, _mm_setzero_si128())) != 0xffff;
+#else
+	for (size_t i = 0; i < n; i += SIXTEEN)
+		if (sixteen_unlike_words(p + i, like + i, vary + i))
+			return true;
+	return false;
+#endif
+}
 
 /* Copies sixteen octets, with commas for spaces. */
 static inline void sixteen_commas_words(char *to, const char *p)

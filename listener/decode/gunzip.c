@@ -87,21 +87,21 @@ static bool within_limits(const struct gunzip *g, struct fault *fault)
 	return true;
 }
 
-static struct slice run(struct gunzip *g, struct slice *in)
+static struct slice run(struct gunzip *g, struct slice *in, char *to, size_t room)
 {
 	size_t offered = in->len;
-	size_t room = WINDOW;
-	enum inflated said = g->inflater->class->run(g->inflater, in, g->window, &room);
+	enum inflated said = g->inflater->class->run(g->inflater, in, to, &room);
 	g->in += offered - in->len;
 	g->out += room;
 	if (g->tally != NULL)
 		*g->tally += room;
 	g->ended = said == INFLATED_ENDED;
 	g->damaged = said == INFLATED_BAD;
-	return slice_of(g->window, room);
+	return slice_of(to, room);
 }
 
-enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out, struct fault *fault)
+enum step gunzip_next_into(struct gunzip *g, struct slice *in, char *to, size_t room,
+			   struct slice *out, struct fault *fault)
 {
 	*out = SLICE_NONE;
 	if (g->ended) {
@@ -111,7 +111,7 @@ enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out, str
 		g->ended = false;
 	}
 	if (!g->damaged)
-		*out = run(g, in);
+		*out = run(g, in, to, room);
 	if (!within_limits(g, fault))
 		return STEP_BAD;
 	if (out->len > 0 || g->ended)
@@ -121,4 +121,9 @@ enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out, str
 		return STEP_BAD;
 	}
 	return STEP_MORE;
+}
+
+enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out, struct fault *fault)
+{
+	return gunzip_next_into(g, in, g->window, WINDOW, out, fault);
 }

@@ -34,6 +34,9 @@ size_t gunzip_cost(void);
  */
 MUST_CHECK enum step gunzip_next(struct gunzip *g, struct slice *in, struct slice *out,
 				 struct fault *fault);
+/* The same, into the caller's room, which is not empty; *out is what of it was filled. */
+MUST_CHECK enum step gunzip_next_into(struct gunzip *g, struct slice *in, char *to, size_t room,
+				      struct slice *out, struct fault *fault);
 /* True from the end of one member to the first octet of the next. */
 bool gunzip_member_ended(const struct gunzip *g);
 

@@ -15,10 +15,13 @@
  * an amount.
  *
  * What lies in a whole payload as it is, not packed, is not copied: its documents borrow from there.
+ * More of a JSON document that was begun is inflated to where its text ends, rather than into a window
+ * and copied there; what turns out to lie behind the document is then put aside.
  * No step looks at more than a part of it, so that others have their turns.
  */
 #include "decode/payload.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "decode/base64.h"
@@ -26,7 +29,12 @@
 #include "decode/gunzip.h"
 #include "decode/json.h"
 
-enum { WAITING_LINES = 1024 * 1024, PART = 64 * 1024 };
+enum {
+	WAITING_LINES = 1024 * 1024,
+	PART = 64 * 1024,
+	PLACED = 128 * 1024, /* inflated at once to where it stays */
+	USUAL_RATIO = 20,    /* of gzip: flow logs reach it */
+};
 
 enum state { BETWEEN, GZIP, JSON, LINES, LONG_LINE };
 enum member { MEMBER, MEMBER_ENDED, NO_MEMBER };
@@ -53,6 +61,9 @@ struct payload {
 	size_t scanned;	       /* JSON that stays: octets of the document looked at and not taken */
 	struct plain plain;    /* JSON: its plain events so far */
 	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
+	size_t expected;       /* octets that come, as far as is known */
+	bool placed;	       /* JSON: what is given lies behind text, where it belongs */
+	struct buf spill;      /* what was placed there and belongs to no document */
 	bool first_lines;      /* LINES: none were given out since the run began */
 	struct documents waiting;
 };
@@ -70,6 +81,7 @@ static struct payload *layer_new(const struct payload *outer, uint64_t *tally, b
 		.tally = tally,
 	};
 	buf_init(&p->text, p->limits->inflated);
+	buf_init(&p->spill, PLACED);
 	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
@@ -116,6 +128,7 @@ void payload_free(struct payload **p)
 		return;
 	close_gzip(*p);
 	buf_deinit(&(*p)->text);
+	buf_deinit(&(*p)->spill);
 	plain_deinit(&(*p)->plain);
 	documents_free(&(*p)->waiting);
 	free(*p);
@@ -137,7 +150,7 @@ size_t payload_held(const struct payload *p)
 	size_t inner = p->inner == NULL ? 0 : payload_held(p->inner);
 	size_t gunzip = p->gunzip == NULL ? 0 : gunzip_cost();
 	size_t plain = p->plain.found.cap + p->waiting.plain;
-	return p->text.cap + plain + p->waiting.size + gunzip + inner;
+	return p->text.cap + p->spill.cap + plain + p->waiting.size + gunzip + inner;
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
@@ -148,7 +161,23 @@ static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
 
 /* ---- between --------------------------------------------------------------------------------- */
 
-static enum step open_gzip(struct payload *p, struct fault *fault)
+/*
+ * How much the last member says that it inflates to (RFC 1952 section 2.3.1, ISIZE): all of it, for
+ * what AWS sends. Only room is made by it, and not more than flow logs need.
+ */
+static size_t expected_octets(const struct payload *p, struct slice gzip)
+{
+	uint32_t size;
+	if (gzip.len < sizeof(size))
+		return 0;
+	memcpy(&size, gzip.data + gzip.len - sizeof(size), sizeof(size));
+	uint64_t most = gzip.len * USUAL_RATIO;
+	if (most > p->limits->inflated)
+		most = p->limits->inflated;
+	return le32toh(size) < most ? le32toh(size) : most;
+}
+
+static enum step open_gzip(struct payload *p, struct slice in, bool end, struct fault *fault)
 {
 	if (p->layer == p->limits->nesting)
 		return bad(fault, FAULT_NESTING, 0);
@@ -156,7 +185,10 @@ static enum step open_gzip(struct payload *p, struct fault *fault)
 	p->inner = layer_new(p, p->tally, true);
 	p->member = MEMBER;
 	p->state = GZIP;
-	return p->gunzip == NULL || p->inner == NULL ? bad(fault, FAULT_MEMORY, 0) : STEP_OK;
+	if (p->gunzip == NULL || p->inner == NULL)
+		return bad(fault, FAULT_MEMORY, 0);
+	p->inner->expected = end ? expected_octets(p, in) : 0;
+	return STEP_OK;
 }
 
 static void open_json(struct payload *p)
@@ -173,12 +205,12 @@ static void open_lines(struct payload *p)
 }
 
 /* Chooses by the first octet; in has at least one. */
-static enum step begin(struct payload *p, struct slice in, struct fault *fault)
+static enum step begin(struct payload *p, struct slice in, bool end, struct fault *fault)
 {
 	p->sample_len = (uint8_t)(in.len < FAULT_SAMPLE ? in.len : FAULT_SAMPLE);
 	memcpy(p->sample, in.data, p->sample_len);
 	if (in.data[0] == 0x1f)
-		return open_gzip(p, fault);
+		return open_gzip(p, in, end, fault);
 	if (in.data[0] == '{')
 		open_json(p);
 	else
@@ -376,9 +408,22 @@ static enum step after_member(struct payload *p, struct slice in, bool end, stru
 	return STEP_OK;
 }
 
+/*
+ * Where more of the JSON document that a layer gathers may be put at once, so that it need not be
+ * copied there: PLACED octets; NULL for none.
+ */
+static char *place(struct payload *p)
+{
+	p->placed = p->state == JSON && p->text.len > 0 && buf_reserve(&p->text, PLACED);
+	return p->placed ? p->text.data + p->text.len : NULL;
+}
+
 static enum step inflate(struct payload *p, struct slice *in, bool end, struct fault *fault)
 {
-	enum step step = gunzip_next(p->gunzip, in, &p->window, fault);
+	char *to = place(p->inner);
+	enum step step = to == NULL
+				 ? gunzip_next(p->gunzip, in, &p->window, fault)
+				 : gunzip_next_into(p->gunzip, in, to, PLACED, &p->window, fault);
 	p->stats->bytes_inflated += p->window.len;
 	p->inner_busy = p->window.len > 0;
 	if (step == STEP_OK && gunzip_member_ended(p->gunzip))
@@ -488,8 +533,24 @@ static enum step end_json(struct payload *p, struct document *d, struct document
 	return within_cap(p, out, fault);
 }
 
-static enum step end_gathered(struct payload *p, struct documents *out, struct fault *fault)
+/* What follows a document is no part of its text. False without memory. */
+static bool take_rest(struct payload *p, struct slice *in)
 {
+	if (!p->placed)
+		return true;
+	p->placed = false;
+	p->spill.len = 0;
+	if (!buf_add(&p->spill, in->data, in->len))
+		return false;
+	*in = buf_slice(&p->spill);
+	return true;
+}
+
+static enum step end_gathered(struct payload *p, struct slice *in, struct documents *out,
+			      struct fault *fault)
+{
+	if (!take_rest(p, in))
+		return bad(fault, FAULT_MEMORY, 0);
 	struct document d = { .text = p->text.data, .len = p->text.len, .plain = p->plain };
 	p->text.data = NULL;
 	buf_deinit(&p->text);
@@ -530,6 +591,20 @@ static enum step next_json_in_place(struct payload *p, struct slice *in, struct 
 	return end_json(p, &d, out, fault);
 }
 
+/* More of the document's text, and whether that is the last of it. False without memory. */
+static bool gather(struct payload *p, struct slice more, bool last)
+{
+	if (p->placed) {
+		p->text.len += more.len;
+		return true;
+	}
+	/* Room once for all, rather than time and again as it grows; it does without, too. */
+	if (!last && p->expected > more.len)
+		(void)!buf_reserve(&p->text, p->expected);
+	p->expected = 0;
+	return buf_add(&p->text, more.data, more.len);
+}
+
 static enum step next_json(struct payload *p, struct slice *in, bool end, struct documents *out,
 			   struct fault *fault)
 {
@@ -546,20 +621,20 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 	uint64_t most = p->layer == 0 ? p->limits->payload : p->limits->inflated;
 	if (p->text.len > most || used > most - p->text.len)
 		return bad(fault, p->layer == 0 ? FAULT_TOO_LARGE : FAULT_INFLATED, most);
-	if (!buf_add(&p->text, in->data, used))
+	if (!gather(p, slice_of(in->data, used), step == STEP_OK))
 		return bad(fault, FAULT_MEMORY, 0);
 	slice_skip(in, used);
 	if (step == STEP_OK)
-		return end_gathered(p, out, fault);
+		return end_gathered(p, in, out, fault);
 	return end ? STEP_OK : STEP_MORE;
 }
 
 /* ---- the layer ------------------------------------------------------------------------------- */
 
-static enum step next_between(struct payload *p, struct slice *in, struct fault *fault)
+static enum step next_between(struct payload *p, struct slice *in, bool end, struct fault *fault)
 {
 	skip_spaces(in);
-	return in->len == 0 ? STEP_MORE : begin(p, *in, fault);
+	return in->len == 0 ? STEP_MORE : begin(p, *in, end, fault);
 }
 
 static enum step next(struct payload *p, struct slice *in, bool end, struct documents *out,
@@ -567,7 +642,7 @@ static enum step next(struct payload *p, struct slice *in, bool end, struct docu
 {
 	switch (p->state) {
 	case BETWEEN:
-		return next_between(p, in, fault);
+		return next_between(p, in, end, fault);
 	case GZIP:
 		return next_gzip(p, in, end, out, fault);
 	case JSON:

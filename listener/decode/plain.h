@@ -6,6 +6,16 @@
 
 #include "base/buf.h"
 
+enum { PLAIN_HEAD = 128 };
+
+/* What an event was like up to its message: which octets, and which of them are any digit. */
+struct plain_head {
+	size_t len;  /* 0: not known */
+	size_t time; /* where its timestamp begins */
+	char like[PLAIN_HEAD];
+	char vary[PLAIN_HEAD];
+};
+
 /*
  * The fast way through a CloudWatch message. Nearly all log events are written in one way,
  *
@@ -13,9 +23,10 @@
  *   `--- before ----------------------------------------'`---- len --------'
  *                                                         at
  *
- * without a space or an escape. While the scanner (json.h) finds out whether the document is valid, it
- * asks here at every place where an element of a level 2 array may stand; runs of such events are gone
- * over by sixteen octets at a time, and where their messages lie is kept. So the converter that comes
+ * without a space or an escape, and with ids and times as long as those before. While the scanner (json.h) finds out whether the document is valid, it
+ * asks here at every place where an element of a level 2 array may stand; runs of such events are held
+ * against what the last one looked like up to its message, many octets at a time, and where their
+ * messages lie is kept. So the converter that comes
  * after need not look for them again. Whatever is written in another way is the scanner's and the
  * walkers' as before, one event at a time: the answers are the same with and without, only later.
  */
@@ -24,6 +35,7 @@ struct plain {
 	size_t seen;	  /* octets of the document before those that are scanned now */
 	size_t array;	  /* where the array begins that the events are elements of */
 	size_t end;	  /* behind its bracket; 0: not yet */
+	struct plain_head head;
 };
 
 /* What is kept of a document, or of a queue of them, in octets: 262,144 events. */

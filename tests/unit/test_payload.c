@@ -881,6 +881,52 @@ static void check_long_line(const char *before, size_t len, const char *after, b
 	buf_deinit(&expected);
 }
 
+/* Texts that are put where they stay have an end, behind which others begin. */
+static void test_placed(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = { 300000, 10, 140000, 65536, 1, 131072, 500000, 70000 };
+	struct buf text, gzip, out, expected;
+	buf_init(&text, ROOM);
+	buf_init(&gzip, ROOM);
+	buf_init(&out, ROOM);
+	buf_init(&expected, ROOM);
+	for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+		/* Too long for a record, so that what is told is short. */
+		add_text(&text, "{\"message\":\"");
+		for (size_t n = 0; n < sizes[i]; n++)
+			add_text(&text, n % 3 == 0 ? "a" : "b");
+		add_text(&text, "\"}\n");
+		if (sizes[i] > LINE_LIMIT) {
+			add_text(&expected, "! line_length\n");
+		} else {
+			add_text(&expected, "T ");
+			add_slice(&expected, slice_of("abbabbabba", sizes[i]));
+			add_text(&expected, "\n");
+		}
+	}
+	add_text(&text, "2 1 eni-1\n");
+	add_text(&expected, "[lines]\nL 2 1 eni-1\n");
+	limits.ratio = 1100;
+	/* In two members: what the last says of its size is not the size of all. */
+	for (size_t cut = 1; cut < text.len; cut += text.len / 3) {
+		gzip.len = 0;
+		add_gzip(&gzip, slice_of(text.data, cut));
+		add_gzip(&gzip, slice_of(text.data + cut, text.len - cut));
+		read_whole(buf_slice(&gzip), &out);
+		assert_true(slice_equal(buf_slice(&out), buf_slice(&expected)));
+		for (size_t size = 1000; size < 2 * gzip.len; size *= 3) {
+			read_by(buf_slice(&gzip), size, &out);
+			assert_true(slice_equal(buf_slice(&out), buf_slice(&expected)));
+		}
+	}
+	buf_deinit(&text);
+	buf_deinit(&gzip);
+	buf_deinit(&out);
+	buf_deinit(&expected);
+	limits = limits_standard();
+}
+
 static void test_long_lines(void **state)
 {
 	(void)state;
@@ -959,7 +1005,7 @@ int main(void)
 		cmocka_unit_test(test_ratio),	       cmocka_unit_test(test_many_records),
 		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_lines_and_spaces),
 		cmocka_unit_test(test_idle),	       cmocka_unit_test(test_joined),
-		cmocka_unit_test(test_joined_in_gzip),
+		cmocka_unit_test(test_joined_in_gzip), cmocka_unit_test(test_placed),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

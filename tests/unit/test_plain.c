@@ -220,13 +220,97 @@ static void test_sixteen(void **state)
 	}
 }
 
+/* What octet `k` of a pattern says of an octet. */
+static bool unlike(char octet, char like, char vary)
+{
+	return (unsigned char)(octet ^ like) > (unsigned char)vary;
+}
+
+static void test_sixteen_unlike(void **state)
+{
+	(void)state;
+	static const char most[] = { 0, 9, 9, 127, (char)128, (char)200, (char)255 };
+	struct dice dice = { 2 };
+	unsigned alike = 0;
+	for (unsigned i = 0; i < 100000; i++) {
+		char octets[SIXTEEN], like[SIXTEEN], vary[SIXTEEN];
+		bool differs = false;
+		for (unsigned k = 0; k < SIXTEEN; k++) {
+			like[k] = (char)dice_below(&dice, 256);
+			vary[k] = most[dice_below(&dice, COUNT_OF(most))];
+			size_t away = dice_below(&dice, (unsigned char)vary[k] + 1u);
+			if (dice_below(&dice, 24) == 0)
+				away = dice_below(&dice, 256);
+			octets[k] = (char)(like[k] ^ (char)away);
+			differs |= unlike(octets[k], like[k], vary[k]);
+		}
+		assert_int_equal(sixteens_unlike(octets, like, vary, SIXTEEN), differs);
+		assert_int_equal(sixteen_unlike_words(octets, like, vary), differs);
+		alike += !differs;
+	}
+	assert_in_range(alike, 10000, 90000);
+}
+
+/* The verdict and the events of a document, with plain events looked for or not. */
+static enum step read_by(struct slice text, bool plainly, struct buf *out, size_t *plain)
+{
+	struct document d = { .text = malloc(text.len), .len = text.len };
+	struct json_scan s;
+	struct fault fault;
+	size_t used;
+	assert_non_null(d.text);
+	memcpy(d.text, text.data, text.len);
+	plain_init(&d.plain);
+	json_scan_init(&s, 32);
+	s.plain = plainly ? &d.plain : NULL;
+	out->len = 0;
+	enum step step = json_scan(&s, text, &used, &fault);
+	if (step == STEP_OK) {
+		d.len = used;
+		tell(&d, out);
+	}
+	*plain = plain_count(&d.plain);
+	document_deinit(&d);
+	return step;
+}
+
+/* Every octet of an event that has one like it before, changed. */
+static void test_not_alike(void **state)
+{
+	(void)state;
+	static const char octets[] = "0193az \"\\,:{}]/\n\x7f\xc3";
+	static const char text[] = HEAD PLAIN
+		"," PLAIN "," PLAIN "],\"behind\":[1,2,3,4,5,6,7,8,9]}"
+		"                                                    ";
+	const size_t first = sizeof(HEAD PLAIN) - 1;
+	char changed[sizeof(text)];
+	struct buf with, without;
+	size_t fewest = 3;
+	buf_init(&with, 4096);
+	buf_init(&without, 4096);
+	for (size_t at = first; at < first + sizeof(PLAIN); at++) {
+		for (size_t i = 0; i < sizeof(octets); i++) {
+			size_t plain, none;
+			memcpy(changed, text, sizeof(text));
+			changed[at] = octets[i];
+			struct slice in = slice_of(changed, sizeof(text) - 1);
+			assert_int_equal(read_by(in, true, &with, &plain),
+					 read_by(in, false, &without, &none));
+			assert_true(slice_equal(buf_slice(&with), buf_slice(&without)));
+			fewest = plain < fewest ? plain : fewest;
+		}
+	}
+	assert_int_equal(fewest, 1);
+	buf_deinit(&with);
+	buf_deinit(&without);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_more_than_kept),
-		cmocka_unit_test(test_sixteen),
+		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_more_than_kept), cmocka_unit_test(test_sixteen),
+		cmocka_unit_test(test_sixteen_unlike), cmocka_unit_test(test_not_alike),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
