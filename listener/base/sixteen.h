@@ -49,12 +49,17 @@ static inline unsigned word_gather(uint64_t tops)
 	return (unsigned)((tops >> 7) * 0x0102040810204080u >> 56);
 }
 
-/* The next eight octets, the first one lowest. */
-static inline uint64_t word_load(const char *p)
+/* The next eight octets in this machine's order, and the first one lowest. */
+static inline uint64_t word_raw(const char *p)
 {
 	uint64_t w;
 	memcpy(&w, p, sizeof(w));
-	return le64toh(w);
+	return w;
+}
+
+static inline uint64_t word_load(const char *p)
+{
+	return le64toh(word_raw(p));
 }
 
 #ifdef __SSE2__
@@ -62,6 +67,15 @@ static inline uint64_t word_load(const char *p)
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);                             \
 	return (unsigned)_mm_movemask_epi8(vector)
 #define SIXTEEN_ALL(c) _mm_set1_epi8(c)
+
+/* Those that are one of a few octets, which are known when this is compiled. */
+static inline __m128i sixteen_among(__m128i v, const char octets[static 7])
+{
+	__m128i found = _mm_setzero_si128();
+	for (unsigned i = 0; i < 7; i++)
+		found = _mm_or_si128(found, _mm_cmpeq_epi8(v, SIXTEEN_ALL(octets[i])));
+	return found;
+}
 #else
 #define SIXTEEN_ANSWER(name, vector) return name##_words(p)
 #endif
@@ -83,6 +97,8 @@ static inline uint64_t word_load(const char *p)
 	}
 
 SIXTEEN_QUESTION(sixteen_space, word_is(w, ' '), _mm_cmpeq_epi8(v, SIXTEEN_ALL(' ')))
+SIXTEEN_QUESTION(sixteen_dash, word_is(w, '-'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('-')))
+SIXTEEN_QUESTION(sixteen_zero, word_is(w, '0'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('0')))
 SIXTEEN_QUESTION(sixteen_dot, word_is(w, '.'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('.')))
 SIXTEEN_QUESTION(sixteen_nul, word_is(w, '\0'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('\0')))
 /* Not a plain character of a JSON string: a quote, a backslash, a control character. */
@@ -98,6 +114,15 @@ SIXTEEN_QUESTION(sixteen_csv_special, word_is(w, '"') | word_is(w, ','),
 SIXTEEN_QUESTION(sixteen_not_text, word_below(w, ' ') | word_at_least(w, 0x7f),
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL(' ')),
 			      _mm_cmpeq_epi8(v, SIXTEEN_ALL(0x7f))))
+/*
+ * What a line of a flow log seldom has: what is not printable, what no text may begin with since a
+ * spreadsheet would take it for a formula (= + @), what outputs have to escape (" , \\).
+ */
+SIXTEEN_QUESTION(sixteen_doubtful,
+		 sixteen_not_text_word(w) | word_is(w, '=') | word_is(w, '+') | word_is(w, '@') |
+			 word_is(w, '"') | word_is(w, ',') | word_is(w, '\\'),
+		 _mm_or_si128(sixteen_among(v, "=+@\",\\\x7f"),
+			      _mm_cmplt_epi8(v, SIXTEEN_ALL(' '))))
 SIXTEEN_QUESTION(sixteen_not_digit, word_below(w, '0') | word_at_least(w, '9' + 1),
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
 			      _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))))

@@ -183,12 +183,10 @@ static struct block *open_block(struct output *o, unsigned lane)
 
 static struct tally tally_of(const struct flow *flow)
 {
-	const struct value *packets = flow_value(flow, FIELD_PACKETS);
-	const struct value *octets = flow_value(flow, FIELD_BYTES);
 	return (struct tally){
 		.flows = 1,
-		.packets = packets == NULL ? 0 : packets->number,
-		.octets = octets == NULL ? 0 : octets->number,
+		.packets = flow_number(flow, FIELD_PACKETS),
+		.octets = flow_number(flow, FIELD_BYTES),
 	};
 }
 

@@ -69,14 +69,12 @@ bool element_in(enum element element, unsigned variant, const struct format *sum
 
 static bool text_is(const struct flow *flow, enum field field, const char *text)
 {
-	const struct value *v = flow_value(flow, field);
-	return v != NULL && slice_equal(v->text, slice_text(text));
+	return slice_equal(flow_field_text(flow, field), slice_text(text));
 }
 
 static uint64_t number(const struct flow *flow, enum field field)
 {
-	const struct value *value = flow_value(flow, field);
-	return value == NULL ? 0 : value->number;
+	return flow_number(flow, field);
 }
 
 static uint64_t by_action(const struct flow *flow, uint64_t accept, uint64_t reject)
@@ -118,7 +116,7 @@ static bool view_differs(const struct flow *flow)
 unsigned element_variant(const struct flow *flow, bool packet_addresses)
 {
 	unsigned variant = 0;
-	if (flow_value(flow, FIELD_SRCADDR)->address.version == 6)
+	if (flow_address(flow, FIELD_SRCADDR)->version == 6)
 		variant |= VARIANT_V6;
 	if (flow->source->address.version == 6)
 		variant |= VARIANT_EXPORTER_V6;
@@ -148,29 +146,24 @@ static void main_address(const struct flow *flow, enum field packet, enum field 
 uint32_t element_interface(struct slice id)
 {
 	enum { DIGITS = 8 };
-	uint32_t n = 0;
 	if (id.len < DIGITS)
 		return 1;
-	for (size_t i = id.len - DIGITS; i < id.len; i++) {
-		char c = id.data[i];
-		unsigned digit;
-		if (c >= '0' && c <= '9')
-			digit = (unsigned)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			digit = (unsigned)(c - 'a') + 10;
-		else
-			return 1;
-		n = n << 4 | digit;
-	}
-	return n == 0 ? 1 : n;
+	/* All eight at once: which is letter and which is digit, nobody can foretell. */
+	uint64_t w = word_load(id.data + id.len - DIGITS);
+	uint64_t n = (w & WORD_ONES * 0x0f) + (w >> 6 & WORD_ONES) * 9;
+	uint64_t letters = (n + WORD_ONES * 6) >> 4 & WORD_ONES;
+	bool hex = (n & WORD_ONES * 0xf0) == 0 &&
+		   n + WORD_ONES * '0' + letters * ('a' - '0' - 10) == w;
+	n = (n << 4 | n >> 8) & 0x00ff00ff00ff00ffu;
+	n = (n << 8 | n >> 16) & 0x0000ffff0000ffffu;
+	uint32_t number = (uint32_t)(n << 16 | n >> 32);
+	return !hex || number == 0 ? 1 : number;
 }
 
 struct slice element_interface_id(const struct flow *flow)
 {
-	const struct value *id = flow_value(flow, FIELD_INTERFACE_ID);
-	if (id == NULL)
-		id = flow_value(flow, FIELD_TGW_ATTACHMENT_ID);
-	return id == NULL ? SLICE_NONE : id->text;
+	struct slice id = flow_field_text(flow, FIELD_INTERFACE_ID);
+	return id.len > 0 ? id : flow_field_text(flow, FIELD_TGW_ATTACHMENT_ID);
 }
 
 /* The interface stands on the side it was observed on: egress, or ingress when unknown. */

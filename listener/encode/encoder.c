@@ -56,9 +56,9 @@ bool encoder_takes(const struct encoder *e, const struct flow *flow)
 {
 	if (!e->settings.class->needs_addresses)
 		return true;
-	const struct value *src = flow_value(flow, FIELD_SRCADDR);
-	const struct value *dst = flow_value(flow, FIELD_DSTADDR);
-	return src != NULL && dst != NULL && src->address.version == dst->address.version;
+	const struct address *src = flow_address(flow, FIELD_SRCADDR);
+	const struct address *dst = flow_address(flow, FIELD_DSTADDR);
+	return src != NULL && dst != NULL && src->version == dst->version;
 }
 
 /* ---- batches and sessions: text is simple, IPFIX is not -------------------------------------- */
@@ -138,11 +138,21 @@ void encoder_stamp(struct encoder *e, struct batch *b)
 
 /* ---- what the text formats share ------------------------------------------------------------- */
 
-const struct value *encoder_value_by_name(struct slice name, const struct flow *flow)
+int encoder_column_by_name(const struct format *columns, unsigned column, const struct flow *flow)
 {
+	struct slice name = format_column_name(columns, column);
 	for (unsigned i = 0; i < flow->format->count; i++)
 		if (flow->format->column[i].field == FIELD_UNKNOWN &&
 		    slice_equal(format_column_name(flow->format, i), name))
-			return flow->value[i].text.len > 0 ? &flow->value[i] : NULL;
-	return NULL;
+			return (int)i;
+	return -1;
+}
+
+char *encoder_put_odd_number(char *to, const struct flow *flow, unsigned column)
+{
+	const struct value *v = flow_column(flow, column);
+	uint64_t n = v == NULL ? 0 : v->number;
+	struct buf digits = { .data = to };
+	buf_put_number(&digits, flow->format->kind[column] == FIELD_TIME ? time_seconds(n) : n);
+	return to + digits.len;
 }

@@ -122,48 +122,48 @@ extern const struct encoder_class encoder_json;
 extern const struct encoder_class encoder_ipfix_csv;
 extern const struct encoder_class encoder_ipfix;
 
-/* The value of a column that only its name says, as no field of ours is it; NULL when not there. */
-const struct value *encoder_value_by_name(struct slice name, const struct flow *flow);
+/* The column of a flow that only its name says, as no field of ours is it; -1: none. */
+int encoder_column_by_name(const struct format *columns, unsigned column, const struct flow *flow);
 
-/* The value of a column of one format in a flow that may have another; NULL when not there. */
-static inline const struct value *encoder_value(const struct format *columns, unsigned column,
-						const struct flow *flow)
+/* The column of a flow that is the same as one of another format; -1: it has none. */
+static inline int encoder_column(const struct format *columns, unsigned column,
+				 const struct flow *flow)
 {
 	enum field field = columns->column[column].field;
+	if (columns->serial == flow->format->serial)
+		return (int)column;
 	if (field != FIELD_UNKNOWN)
-		return flow_value(flow, field);
-	return encoder_value_by_name(format_column_name(columns, column), flow);
+		return flow->format->place[field];
+	return encoder_column_by_name(columns, column, flow);
 }
 
 /*
- * Copies a text of a flow. Most are short, and sixteen octets at once are faster than the right number
- * of them: what is too much is overwritten by what comes next (ENCODED_ROOM has room for it).
+ * Texts are copied by sixteen octets: most are short, and that is faster than the right number of
+ * them. What is too much is overwritten by what comes next (ENCODED_ROOM has room for it). Of a flow
+ * that was read the quick way so many may be read (flow.h). All give back where the next goes.
  */
-static inline void encoder_copy(struct slice text, bool roomy, struct buf *out)
+static inline char *encoder_copy(char *to, struct slice text, bool quick)
 {
-	if (roomy && text.len <= SIXTEEN)
-		memcpy(out->data + out->len, text.data, SIXTEEN);
-	else if (text.len > 0)
-		memcpy(out->data + out->len, text.data, text.len);
-	out->len += text.len;
+	if (!quick) {
+		if (text.len > 0)
+			memcpy(to, text.data, text.len);
+		return to + text.len;
+	}
+	memcpy(to, text.data, SIXTEEN);
+	for (size_t at = SIXTEEN; at < text.len; at += SIXTEEN)
+		memcpy(to + at, text.data + at, SIXTEEN);
+	return to + text.len;
 }
 
-/* A column's name with underscores; copied as texts are, too much of it. */
-static inline void encoder_put_name(const struct format *columns, unsigned column, struct buf *out)
-{
-	memcpy(out->data + out->len, columns->column[column].shown, COLUMN_NAME_LIMIT);
-	out->len += columns->column[column].name_len;
-}
+/* A number of a column, a time in seconds, where its text may be something else: 20 octets at most. */
+char *encoder_put_odd_number(char *to, const struct flow *flow, unsigned column);
 
-/* A number or time (in seconds) in plain decimal: the text as it came where it is that already. */
-static inline void encoder_put_number(enum field_kind kind, const struct value *v, bool roomy,
-				      struct buf *out)
+/* A number or a time, which is there, in plain decimal. */
+static inline char *encoder_put_number(char *to, const struct flow *flow, unsigned column)
 {
-	bool leading_zero = v->text.data[0] == '0' && v->text.len > 1;
-	if (leading_zero || (kind == FIELD_TIME && v->number > INT32_MAX))
-		buf_put_number(out, kind == FIELD_TIME ? time_seconds(v->number) : v->number);
-	else
-		encoder_copy(v->text, roomy, out);
+	if (flow->words.line.len == 0 || !flow->words.literal)
+		return encoder_put_odd_number(to, flow, column);
+	return encoder_copy(to, words_text(&flow->words, column), true);
 }
 
 #endif

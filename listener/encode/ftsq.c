@@ -6,45 +6,95 @@
  */
 #include "encode/encoder.h"
 
-static inline void put_number(const struct flow *flow, enum field field, struct buf *out)
+static inline char *put_number(char *to, const struct flow *flow, enum field field)
 {
-	const struct value *v = flow_value(flow, field);
-	bool time = field == FIELD_START || field == FIELD_END;
-	if (v == NULL)
-		buf_put_char(out, '0');
+	int column = flow->format->place[field];
+	if (column < 0 || flow_text(flow, (unsigned)column).len == 0)
+		*to++ = '0';
 	else
-		encoder_put_number(time ? FIELD_TIME : FIELD_U64, v, flow->roomy, out);
-	buf_put_char(out, ',');
+		to = encoder_put_number(to, flow, (unsigned)column);
+	*to++ = ',';
+	return to;
 }
 
-static inline void put_address(const struct flow *flow, enum field field, struct buf *out)
+/* Which is there, or the flow had no place here. */
+static inline char *put_address(char *to, const struct flow *flow, enum field field)
 {
-	encoder_copy(flow_value(flow, field)->text, flow->roomy, out);
-	buf_put_char(out, ',');
+	struct slice text = flow_text(flow, (unsigned)flow->format->place[field]);
+	to = encoder_copy(to, text, flow->words.line.len > 0);
+	*to++ = ',';
+	return to;
 }
 
-static inline void put_exporter(const struct source *source, struct buf *out)
+static inline char *put_literal(char *to, const char *text, size_t len)
 {
-	unsigned ends = sixteen_nul(source->exporter);
-	size_t len = ends != 0 ? (size_t)__builtin_ctz(ends) : strlen(source->exporter);
-	encoder_copy(slice_of(source->exporter, len), true, out);
+	memcpy(to, text, len);
+	return to + len;
+}
+
+#define LITERAL(to, text) put_literal(to, text, sizeof(text) - 1)
+
+/* Source and exporter: what ends every line. */
+static inline char *put_end(char *to, const struct source *source)
+{
+	to = encoder_copy(to, slice_of(source->exporter, source->exporter_len), true);
+	return LITERAL(to, ",\"unknown\"\n");
+}
+
+static char *put_values(char *to, const struct flow *flow)
+{
+	to = put_address(to, flow, FIELD_SRCADDR);
+	to = put_number(to, flow, FIELD_SRCPORT);
+	to = put_address(to, flow, FIELD_DSTADDR);
+	to = put_number(to, flow, FIELD_DSTPORT);
+	to = put_number(to, flow, FIELD_PROTOCOL);
+	to = put_number(to, flow, FIELD_PACKETS);
+	to = put_number(to, flow, FIELD_BYTES);
+	to = LITERAL(to, "0,0,");
+	to = put_number(to, flow, FIELD_START);
+	return put_number(to, flow, FIELD_END);
+}
+
+/* The same of words that are there, all of them, as they are to be written. */
+static inline char *put_word(char *to, const struct flow *flow, enum field field)
+{
+	struct slice text = words_text(&flow->words, (unsigned)flow->format->place[field]);
+	to = encoder_copy(to, text, true);
+	*to++ = ',';
+	return to;
+}
+
+static inline char *put_words(char *to, const struct flow *flow)
+{
+	to = put_word(to, flow, FIELD_SRCADDR);
+	to = put_word(to, flow, FIELD_SRCPORT);
+	to = put_word(to, flow, FIELD_DSTADDR);
+	to = put_word(to, flow, FIELD_DSTPORT);
+	to = put_word(to, flow, FIELD_PROTOCOL);
+	to = put_word(to, flow, FIELD_PACKETS);
+	to = put_word(to, flow, FIELD_BYTES);
+	to = LITERAL(to, "0,0,");
+	to = put_word(to, flow, FIELD_START);
+	return put_word(to, flow, FIELD_END);
+}
+
+static inline bool has_all(const struct flow *flow)
+{
+	const struct words *w = &flow->words;
+	const int16_t *place = flow->format->place;
+	return w->line.len > 0 && w->literal && (w->absent[0] | w->absent[1]) == 0 &&
+	       (place[FIELD_SRCPORT] | place[FIELD_DSTPORT] | place[FIELD_PROTOCOL] |
+		place[FIELD_PACKETS] | place[FIELD_BYTES] | place[FIELD_START] |
+		place[FIELD_END]) >= 0;
 }
 
 static void ftsq_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
 	(void)e;
-	put_address(flow, FIELD_SRCADDR, out);
-	put_number(flow, FIELD_SRCPORT, out);
-	put_address(flow, FIELD_DSTADDR, out);
-	put_number(flow, FIELD_DSTPORT, out);
-	put_number(flow, FIELD_PROTOCOL, out);
-	put_number(flow, FIELD_PACKETS, out);
-	put_number(flow, FIELD_BYTES, out);
-	buf_put(out, SLICE_LITERAL("0,0,"));
-	put_number(flow, FIELD_START, out);
-	put_number(flow, FIELD_END, out);
-	put_exporter(flow->source, out);
-	buf_put(out, SLICE_LITERAL(",\"unknown\"\n"));
+	char *to = out->data + out->len;
+	to = has_all(flow) ? put_words(to, flow) : put_values(to, flow);
+	to = put_end(to, flow->source);
+	out->len = (size_t)(to - out->data);
 }
 
 const struct encoder_class encoder_ftsq = {

@@ -55,17 +55,13 @@ void record_compile(struct record_program *r, unsigned variant, const struct for
 	}
 }
 
-static bool is(const struct value *v, struct slice text)
-{
-	return v != NULL && slice_equal(v->text, text);
-}
-
 void record_facts_of(struct record_facts *f, const struct flow *flow)
 {
-	const struct value *action = flow_value(flow, FIELD_ACTION);
-	bool accepted = is(action, SLICE_LITERAL("ACCEPT"));
-	bool rejected = !accepted && is(action, SLICE_LITERAL("REJECT"));
-	bool leaves = is(flow_value(flow, FIELD_FLOW_DIRECTION), SLICE_LITERAL("egress"));
+	struct slice action = flow_field_text(flow, FIELD_ACTION);
+	bool accepted = slice_equal(action, SLICE_LITERAL("ACCEPT"));
+	bool rejected = slice_equal(action, SLICE_LITERAL("REJECT"));
+	bool leaves = slice_equal(flow_field_text(flow, FIELD_FLOW_DIRECTION),
+				  SLICE_LITERAL("egress"));
 	f->interface_id = element_interface_id(flow);
 	f->interface = element_interface(f->interface_id);
 	f->fact[FACT_FORWARDING] = accepted ? 64 : rejected ? 130 : 0;
@@ -109,17 +105,16 @@ static inline void store_address(char *to, const struct address *a, unsigned oct
 static const struct address *address_of(const struct flow *flow, const struct record_step *s)
 {
 	static const struct address none;
-	const struct value *v = s->instead == NONE ? NULL : flow_value(flow, s->instead);
-	if (v == NULL)
-		v = flow_value(flow, s->field);
-	return v == NULL ? &none : &v->address;
+	const struct address *a = s->instead == NONE ? NULL : flow_address(flow, s->instead);
+	if (a == NULL)
+		a = flow_address(flow, s->field);
+	return a == NULL ? &none : a;
 }
 
 void record_put(const struct record_program *r, const struct flow *flow,
 		const struct record_facts *facts, char *to)
 {
 	for (const struct record_step *s = r->step; s < r->step + r->count; to += s++->octets) {
-		const struct value *v;
 		switch (s->what) {
 		case PUT_ADDRESS:
 			store_address(to, address_of(flow, s), s->octets);
@@ -128,12 +123,10 @@ void record_put(const struct record_program *r, const struct flow *flow,
 			store_address(to, &flow->source->address, s->octets);
 			break;
 		case PUT_NUMBER:
-			v = flow_value(flow, s->field);
-			store(to, v == NULL ? 0 : v->number, s->octets);
+			store(to, flow_number(flow, s->field), s->octets);
 			break;
 		case PUT_TIME:
-			v = flow_value(flow, s->field);
-			store(to, v == NULL ? 0 : time_milliseconds(v->number), 8);
+			store(to, time_milliseconds(flow_number(flow, s->field)), 8);
 			break;
 		default:
 			store(to, facts->fact[s->fact], s->octets);

@@ -5,56 +5,59 @@
  */
 #include "encode/encoder.h"
 
-/* Whether a printable text needs an escape; a block of it may be read beyond its end. */
-static inline bool is_special(struct slice text)
+static char *put_escaped(char *to, struct slice text)
 {
-	for (size_t at = 0; at < text.len; at += SIXTEEN) {
-		unsigned found = sixteen_not_plain(text.data + at);
-		if (text.len - at < SIXTEEN)
-			found &= (1u << (text.len - at)) - 1;
-		if (found != 0)
-			return true;
-	}
-	return false;
-}
-
-static inline void put_string(struct slice text, bool roomy, struct buf *out)
-{
-	buf_put_char(out, '"');
-	if (roomy && !is_special(text)) {
-		encoder_copy(text, roomy, out);
-		buf_put_char(out, '"');
-		return;
-	}
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.data[i] == '"' || text.data[i] == '\\')
-			buf_put_char(out, '\\');
-		buf_put_char(out, text.data[i]);
+			*to++ = '\\';
+		*to++ = text.data[i];
 	}
-	buf_put_char(out, '"');
+	return to;
+}
+
+/* The comma before, the name, and what stands between it and the value. */
+static inline char *put_key(char *to, const struct format *columns, unsigned column)
+{
+	enum { MOST = 2 * SIXTEEN };
+	size_t len = columns->column[column].key_len;
+	memcpy(to, columns->column[column].key, MOST);
+	if (len > MOST)
+		memcpy(to + MOST, columns->column[column].key + MOST, len - MOST);
+	return to + len;
+}
+
+static inline char *put_member(char *to, const struct format *columns, unsigned column,
+			       const struct flow *flow, unsigned from)
+{
+	struct slice text = flow_text(flow, from);
+	const struct words *w = &flow->words;
+	if (text.len == 0)
+		return to;
+	to = put_key(to, columns, column);
+	if (columns->kind[column] >= FIELD_U8)
+		return encoder_put_number(to, flow, from);
+	if (w->line.len > 0 && w->plain)
+		to = encoder_copy(to, text, true);
+	else
+		to = put_escaped(to, text);
+	*to++ = '"';
+	return to;
 }
 
 static void json_flow(const struct encoder *e, const struct flow *flow, struct buf *out)
 {
 	const struct format *columns = e->has_columns ? &e->columns : flow->format;
-	char before = '{';
+	char *first = out->data + out->len;
+	char *to = first;
 	for (unsigned i = 0; i < columns->count; i++) {
-		const struct value *v = encoder_value(columns, i, flow);
-		if (v == NULL)
-			continue;
-		buf_put_char(out, before);
-		before = ',';
-		buf_put_char(out, '"');
-		encoder_put_name(columns, i, out);
-		buf_put(out, SLICE_LITERAL("\":"));
-		if (columns->kind[i] >= FIELD_U8)
-			encoder_put_number(columns->kind[i], v, flow->roomy, out);
-		else
-			put_string(v->text, flow->roomy, out);
+		int from = encoder_column(columns, i, flow);
+		if (from >= 0)
+			to = put_member(to, columns, i, flow, (unsigned)from);
 	}
-	if (before == '{')
-		buf_put_char(out, '{');
-	buf_put(out, SLICE_LITERAL("}\n"));
+	to += to == first;
+	*first = '{'; /* instead of the first comma */
+	memcpy(to, "}\n", 2);
+	out->len = (size_t)(to + 2 - out->data);
 }
 
 const struct encoder_class encoder_json = {

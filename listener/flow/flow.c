@@ -59,6 +59,23 @@ static bool parse_value(enum field field, struct slice text, struct value *v, en
 	}
 }
 
+/* For values that are set one by one, here. */
+static void begin(struct flow *flow, const struct format *format)
+{
+	flow->format = format;
+	flow->words.line = SLICE_NONE;
+	memset(flow->words.unread, 0, sizeof(flow->words.unread));
+}
+
+void flow_read(struct flow *flow, unsigned column)
+{
+	struct value *v = &flow->value[column];
+	flow->words.unread[column / 64] &= ~((uint64_t)1 << (column % 64));
+	v->text = flow_text(flow, column);
+	if (v->text.len > 0 && flow->format->kind[column] >= FIELD_U8)
+		v->number = digits_number(v->text.data, v->text.len);
+}
+
 static size_t count_columns(struct slice line)
 {
 	size_t count = 0;
@@ -87,9 +104,7 @@ static bool refuse(struct fault *fault, enum fault_code why, const struct format
 bool flow_parse(struct flow *flow, const struct format *format, struct slice line,
 		struct fault *fault)
 {
-	flow->format = format;
-	flow->roomy = false;
-	flow->verbatim = SLICE_NONE;
+	begin(flow, format);
 	unsigned column = 0;
 	size_t at = 0;
 	for (;;) {
@@ -116,9 +131,7 @@ bool flow_parse(struct flow *flow, const struct format *format, struct slice lin
 
 void flow_begin(struct flow *flow, const struct format *format)
 {
-	flow->format = format;
-	flow->roomy = false;
-	flow->verbatim = SLICE_NONE;
+	begin(flow, format);
 	for (unsigned i = 0; i < format->count; i++)
 		flow->value[i].text = SLICE_NONE;
 }
@@ -131,14 +144,11 @@ bool flow_set(struct flow *flow, unsigned column, struct slice text, struct faul
 	return fault_set(fault, why, column, 0);
 }
 
-enum flow_status flow_status(const struct flow *flow)
+enum flow_status flow_other_status(struct slice status)
 {
-	const struct value *status = flow_value(flow, FIELD_LOG_STATUS);
-	if (status == NULL)
-		return FLOW_RECORD;
-	if (slice_equal(status->text, SLICE_LITERAL("NODATA")))
+	if (slice_equal(status, SLICE_LITERAL("NODATA")))
 		return FLOW_NODATA;
-	if (slice_equal(status->text, SLICE_LITERAL("SKIPDATA")))
+	if (slice_equal(status, SLICE_LITERAL("SKIPDATA")))
 		return FLOW_SKIPDATA;
 	return FLOW_RECORD;
 }

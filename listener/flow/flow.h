@@ -7,6 +7,7 @@
 #include "base/attributes.h"
 #include "base/result.h"
 #include "flow/address.h"
+#include "flow/digits.h"
 #include "flow/format.h"
 #include "flow/source.h"
 
@@ -19,18 +20,37 @@ struct value {
 	};
 };
 
+/* A bit for each column; and what may be written behind the last column's place. */
+enum { COLUMN_WORDS = COLUMN_LIMIT / 64, WORDS_SLACK = 12 };
+
+/*
+ * What the quick way (quick.h) makes of a line, in which single spaces are between the columns:
+ *
+ *   2 123456789010 eni-1235b8ca123456789 172.31.9.69 ...
+ *   ^ ^            ^                     ^            begin[0], begin[1], ...
+ *
+ * QUICK_BEYOND octets behind the line may be read.
+ */
+struct words {
+	struct slice line; /* empty: the flow was not read in this way */
+	bool literal;	   /* numbers and times stand there as outputs write them */
+	bool plain;	   /* nothing in it that an output escapes */
+	uint16_t begin[COLUMN_LIMIT + 1 + WORDS_SLACK]; /* one more: behind the line's end */
+	uint64_t absent[COLUMN_WORDS];			/* those of "-" */
+	uint64_t unread[COLUMN_WORDS];			/* of which no value was made yet */
+};
+
 /*
  * One record, taken apart. The texts borrow from the line it was parsed from and are valid as long
- * as that; the format must live as long as the flow is used. Only the first format->count values
- * are set. Made to be used again and again.
+ * as that; the format must live as long as the flow is used. Made to be used again and again.
  */
 struct flow {
 	const struct format *format;
 	const struct source *source; /* where it was observed */
 	const struct origin *origin; /* where its document came from */
-	struct slice verbatim;	     /* the line, if its words are what csv has of it; else empty */
-	bool roomy; /* sixteen octets may be read from any place in a text, however near its end */
-	struct value value[COLUMN_LIMIT];
+	struct words words;
+	struct value
+		value[COLUMN_LIMIT]; /* for flow_value and flow_column, which know what is set */
 };
 
 /* What log-status says a record is. */
@@ -53,15 +73,84 @@ void flow_begin(struct flow *flow, const struct format *format);
 MUST_CHECK bool flow_set(struct flow *flow, unsigned column, struct slice text,
 			 struct fault *fault);
 
-enum flow_status flow_status(const struct flow *flow);
+/* Of what log-status says, if it is not "OK". */
+enum flow_status flow_other_status(struct slice status);
+
+/* A column as it stands in the line, "-" too. */
+static inline struct slice words_text(const struct words *w, unsigned column)
+{
+	return slice_of(w->line.data + w->begin[column],
+			(size_t)w->begin[column + 1] - w->begin[column] - 1);
+}
+
+/* Makes the value of a column out of the words (quick.c). */
+void flow_read(struct flow *flow, unsigned column);
+
+static inline bool column_in(const uint64_t bits[COLUMN_WORDS], unsigned column)
+{
+	return (bits[column / 64] >> (column % 64) & 1) != 0;
+}
+
+/*
+ * A column's value; NULL when the record has "-" there. What was read the quick way becomes a value
+ * when it is first asked for: most outputs do not. That is no change of the flow, so it may be const.
+ */
+static inline const struct value *flow_column(const struct flow *flow, unsigned column)
+{
+	if (column_in(flow->words.unread, column))
+		flow_read((struct flow *)(uintptr_t)flow, column);
+	return flow->value[column].text.len == 0 ? NULL : &flow->value[column];
+}
 
 /* A field's value; NULL when the format has no such column or the record has "-" there. */
 static inline const struct value *flow_value(const struct flow *flow, enum field field)
 {
 	int column = flow->format->place[field];
-	if (column < 0 || flow->value[column].text.len == 0)
+	return column < 0 ? NULL : flow_column(flow, (unsigned)column);
+}
+
+/* A column's text alone, which costs less than its value; empty when the record has "-" there. */
+static inline struct slice flow_text(const struct flow *flow, unsigned column)
+{
+	if (flow->words.line.len == 0)
+		return flow->value[column].text;
+	return column_in(flow->words.absent, column) ? SLICE_NONE
+						     : words_text(&flow->words, column);
+}
+
+/* A field's address alone; NULL as flow_value. */
+static inline const struct address *flow_address(const struct flow *flow, enum field field)
+{
+	int column = flow->format->place[field];
+	if (column < 0 || flow_text(flow, (unsigned)column).len == 0)
 		return NULL;
-	return &flow->value[column];
+	return &flow->value[column].address;
+}
+
+/* A field's number or time alone; 0 where flow_value gives NULL. */
+static inline uint64_t flow_number(const struct flow *flow, enum field field)
+{
+	int column = flow->format->place[field];
+	if (column < 0)
+		return 0;
+	struct slice text = flow_text(flow, (unsigned)column);
+	if (text.len == 0)
+		return 0;
+	return flow->words.line.len == 0 ? flow->value[column].number
+					 : digits_number(text.data, text.len);
+}
+
+/* The text of a field; empty where flow_value gives NULL. */
+static inline struct slice flow_field_text(const struct flow *flow, enum field field)
+{
+	int column = flow->format->place[field];
+	return column < 0 ? SLICE_NONE : flow_text(flow, (unsigned)column);
+}
+
+static inline enum flow_status flow_status(const struct flow *flow)
+{
+	struct slice status = flow_field_text(flow, FIELD_LOG_STATUS);
+	return status.len <= 2 ? FLOW_RECORD : flow_other_status(status);
 }
 
 /* A TIME in seconds, or in milliseconds: above 2^31-1 it came in milliseconds. */

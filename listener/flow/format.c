@@ -81,6 +81,38 @@ bool format_has(const struct format *f, struct slice name)
 	return false;
 }
 
+/* What its kind means for the next column. */
+static void add_kind(struct format *f, enum field_kind kind)
+{
+	/* Below 100, 10,000, 10^9 and 10^19. */
+	static const uint8_t sure[] = {
+		[FIELD_U8] = 2,	  [FIELD_U16] = 4,   [FIELD_U32] = 9,
+		[FIELD_U64] = 19, [FIELD_TIME] = 19,
+	};
+	uint64_t bit = (uint64_t)1 << (f->count % 64);
+	f->kind[f->count] = (uint8_t)kind;
+	if (kind == FIELD_TIME)
+		f->times[f->count / 64] |= bit;
+	if (kind == FIELD_ADDRESS)
+		f->addresses[f->count / 64] |= bit;
+	if (kind < FIELD_U8)
+		return;
+	f->numbers[f->count / 64] |= bit;
+	f->sure[f->count] = sure[kind];
+}
+
+static void add_key(struct format *f, struct slice name)
+{
+	bool number = f->kind[f->count] >= FIELD_U8;
+	char *key = f->column[f->count].key;
+	memset(key, 0, sizeof(f->column[f->count].key));
+	memcpy(key, ",\"", KEY_BEFORE);
+	for (size_t i = 0; i < name.len; i++)
+		key[KEY_BEFORE + i] = name.data[i] == '-' ? '_' : name.data[i];
+	memcpy(key + KEY_BEFORE + name.len, number ? "\":" : "\":\"", number ? 2 : 3);
+	f->column[f->count].key_len = (uint8_t)(KEY_BEFORE + name.len + (number ? 2 : 3));
+}
+
 static enum format_error add_column(struct format *f, struct slice name, enum field field,
 				    unsigned max)
 {
@@ -94,13 +126,11 @@ static enum format_error add_column(struct format *f, struct slice name, enum fi
 		f->unknown++;
 	else
 		f->place[field] = (int16_t)f->count;
-	f->kind[f->count] = (uint8_t)field_kind(field);
+	add_kind(f, field_kind(field));
 	f->column[f->count].field = field;
 	f->column[f->count].name_len = (uint8_t)name.len;
 	memcpy(f->column[f->count].name, name.data, name.len);
-	memset(f->column[f->count].shown, 0, COLUMN_NAME_LIMIT);
-	for (size_t i = 0; i < name.len; i++)
-		f->column[f->count].shown[i] = name.data[i] == '-' ? '_' : name.data[i];
+	add_key(f, name);
 	f->count++;
 	return FORMAT_OK;
 }
@@ -111,6 +141,9 @@ static void format_clear(struct format *f)
 	f->serial = atomic_fetch_add_explicit(&serials, 1, memory_order_relaxed);
 	f->count = 0;
 	f->unknown = 0;
+	memset(f->numbers, 0, sizeof(f->numbers));
+	memset(f->times, 0, sizeof(f->times));
+	memset(f->addresses, 0, sizeof(f->addresses));
 	for (unsigned i = 0; i < FIELD_ALL; i++)
 		f->place[i] = -1;
 }

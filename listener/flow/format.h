@@ -7,7 +7,7 @@
 #include "base/attributes.h"
 #include "flow/fields.h"
 
-enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64 };
+enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64, KEY_BEFORE = 2, KEY_ROOM = 16 };
 
 /*
  * The order of the columns in a record: which field each column is, and which column each field
@@ -18,11 +18,18 @@ struct format {
 	unsigned count;
 	unsigned unknown; /* columns whose name is not AWS's, as far as we know */
 	uint8_t kind[COLUMN_LIMIT];
+	/* for the quick way (quick.c): a bit for each column of a kind, and lengths */
+	uint64_t numbers[COLUMN_LIMIT / 64];
+	uint64_t times[COLUMN_LIMIT / 64];
+	uint64_t addresses[COLUMN_LIMIT / 64];
+	uint8_t sure[COLUMN_LIMIT]; /* digits of a number that is in its range whatever they are */
 	struct {
 		enum field field;
 		uint8_t name_len;
-		char name[COLUMN_NAME_LIMIT];  /* as written */
-		char shown[COLUMN_NAME_LIMIT]; /* with underscores, as outputs name it */
+		char name[COLUMN_NAME_LIMIT]; /* as written */
+		uint8_t key_len;
+		/* As JSON has it before a value, with underscores: ,"name":" or, of numbers, ,"name": */
+		char key[COLUMN_NAME_LIMIT + KEY_ROOM];
 	} column[COLUMN_LIMIT];
 	int16_t place[FIELD_ALL]; /* the column of a field, -1 for none */
 };
@@ -69,6 +76,12 @@ bool format_equal(const struct format *a, const struct format *b);
 static inline struct slice format_column_name(const struct format *f, unsigned column)
 {
 	return slice_of(f->column[column].name, f->column[column].name_len);
+}
+
+/* The same with underscores, as outputs name it; sixteen octets may be read from any place in it. */
+static inline struct slice format_shown_name(const struct format *f, unsigned column)
+{
+	return slice_of(f->column[column].key + KEY_BEFORE, f->column[column].name_len);
 }
 
 #endif

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A line is looked at in blocks of 64 octets, which become the columns' ends and the certainty that all
- * of it is printable:
+ * A line is looked at in blocks of 64 octets. What an octet is becomes a bit for each, and nearly all
+ * of the grammar is arithmetic on these words, for all columns of a block at once:
  *
- *   2 123456789010 eni-1235b8ca123456789 172.31.9.69 172.31.9.12 49761 3389 6 20 4249 ... OK
- *    ^            ^                     ^           ^           ^     ^    ^ ^  ^        ^
+ *   line       2 123456789010 eni-1235b8ca123456789 172.31.9.69 ... - 80
+ *   ends        ^            ^                     ^           ^     ^  ^
+ *   begins     ^ ^            ^                     ^               ^ ^
+ *   of numbers ^                                                    ^ ^    the format says which columns
+ *   inside     1                                                    1 11   ends minus begins
+ *   others     . ............ ..........                            1 ..   no digits: only "-" may be there
+ *   absent                                                          ^      its begin is a "-", then its end
  *
- * Each column is read by the arithmetic of a word or two rather than by its octets: lengths differ from
- * line to line, and a loop over octets would guess its end wrong nearly every time.
- * flow.c has the grammar, and judges whatever is not taken here; fuzzers hold one to the other.
+ * That costs the same for every line, where a loop over octets would guess each column's end wrong.
+ * Addresses are read one by one, and so are the numbers that have as many digits as their range allows;
+ * of all others only their places are kept (flow.h). flow.c has the grammar, and judges whatever is not
+ * taken here; fuzzers hold one to the other.
  *
  * quick_avx2.c is this file once more, for machines of today.
  */
@@ -18,7 +24,10 @@
 #include <immintrin.h>
 #endif
 
+#include "base/limits.h"
 #include "base/sixteen.h"
+#include "flow/digits.h"
+#include "flow/dotted.h"
 
 #ifndef QUICK_PARSE
 #define QUICK_PARSE quick_parse_anywhere
@@ -26,37 +35,66 @@
 
 enum {
 	BLOCK = 64,
-	SHORT_DIGITS = 8, /* of a number that fits a word */
-	MOST_DIGITS = 16,
-	V4_LEAST = 7, /* octets of text: 0.0.0.0 */
-	V4_MOST = 15,
 };
 
-#define WORD_ZEROS (WORD_ONES * '0')
+/* ---- octets to bits -------------------------------------------------------------------------- */
 
-/* ---- columns --------------------------------------------------------------------------------- */
-
-/* Where in a block spaces are, and what is not printable. */
+/* Which octets of a block are what. */
 struct block {
 	uint64_t spaces;
-	uint64_t unfit;
+	uint64_t dashes;
+	uint64_t zeros;
+	uint64_t others;   /* no digits */
+	uint64_t doubtful; /* sixteen.h */
 };
 
 #ifdef __AVX2__
+static inline uint64_t bits_of(__m256i low, __m256i high)
+{
+	return (unsigned)_mm256_movemask_epi8(low) | (uint64_t)(unsigned)_mm256_movemask_epi8(high)
+							     << 32;
+}
+
+static inline __m256i are(__m256i v, char c)
+{
+	return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c));
+}
+
+static inline __m256i are_others(__m256i v)
+{
+	__m256i less = _mm256_cmpgt_epi8(_mm256_set1_epi8('0'), v);
+	return _mm256_or_si256(less, _mm256_cmpgt_epi8(v, _mm256_set1_epi8('9')));
+}
+
+/*
+ * A set of octets by two tables of bits, one for each half of an octet: those of which some bit is in
+ * both. A bit stands for the octets of a row: 0 for all that is not printable but DEL, in row 7.
+ */
+static inline __m256i are_no_doubt(__m256i v)
+{
+	const __m128i of_high = _mm_setr_epi8(1, 1, 2, 4, 8, 16, 0, 32, 1, 1, 1, 1, 1, 1, 1, 1);
+	const __m128i of_low = _mm_setr_epi8(1 | 8, 1, 1 | 2, 1, 1, 1, 1, 1, 1, 1, 1, 1 | 2,
+					     1 | 2 | 16, 1 | 4, 1, 1 | 32);
+	const __m256i half = _mm256_set1_epi8(0x0f);
+	__m256i low = _mm256_and_si256(v, half);
+	__m256i high = _mm256_and_si256(_mm256_srli_epi16(v, 4), half);
+	__m256i found = _mm256_and_si256(
+		_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(of_low), low),
+		_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(of_high), high));
+	return _mm256_cmpeq_epi8(found, _mm256_setzero_si256());
+}
+
 static inline struct block look_at_block(const char *p)
 {
-	const __m256i space = _mm256_set1_epi8(' ');
-	const __m256i del = _mm256_set1_epi8(0x7f);
-	struct block b = { 0 };
-	for (unsigned i = 0; i < BLOCK; i += 32) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(p + i));
-		__m256i low = _mm256_cmpgt_epi8(space, v);
-		__m256i bad = _mm256_or_si256(low, _mm256_cmpeq_epi8(v, del));
-		__m256i spaces = _mm256_cmpeq_epi8(v, space);
-		b.spaces |= (uint64_t)(unsigned)_mm256_movemask_epi8(spaces) << i;
-		b.unfit |= (uint64_t)(unsigned)_mm256_movemask_epi8(bad) << i;
-	}
-	return b;
+	__m256i low = _mm256_loadu_si256((const __m256i *)(const void *)p);
+	__m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+	return (struct block){
+		.spaces = bits_of(are(low, ' '), are(high, ' ')),
+		.dashes = bits_of(are(low, '-'), are(high, '-')),
+		.zeros = bits_of(are(low, '0'), are(high, '0')),
+		.others = bits_of(are_others(low), are_others(high)),
+		.doubtful = ~bits_of(are_no_doubt(low), are_no_doubt(high)),
+	};
 }
 #else
 static inline struct block look_at_block(const char *p)
@@ -64,191 +102,258 @@ static inline struct block look_at_block(const char *p)
 	struct block b = { 0 };
 	for (unsigned i = 0; i < BLOCK; i += SIXTEEN) {
 		b.spaces |= (uint64_t)sixteen_space(p + i) << i;
-		b.unfit |= (uint64_t)sixteen_not_text(p + i) << i;
+		b.dashes |= (uint64_t)sixteen_dash(p + i) << i;
+		b.zeros |= (uint64_t)sixteen_zero(p + i) << i;
+		b.others |= (uint64_t)sixteen_not_digit(p + i) << i;
+		b.doubtful |= (uint64_t)sixteen_doubtful(p + i) << i;
 	}
 	return b;
 }
 #endif
 
-/* A place in a line: the ends of the columns behind it that lie in its block. */
-struct columns {
-	struct slice line;
-	size_t block;	/* where the block begins */
-	uint64_t ends;	/* a bit for each; the line's own is the last */
-	uint64_t unfit; /* not zero: not all that was seen is printable */
-};
-
-static inline void look(struct columns *c)
+#ifdef __BMI2__
+/* The lowest bits, one to each bit that a mask has, and back. */
+static inline uint64_t deposit(uint64_t bits, uint64_t mask)
 {
-	size_t left = c->line.len - c->block;
-	struct block b = look_at_block(c->line.data + c->block);
-	if (left < BLOCK) {
-		uint64_t end = (uint64_t)1 << left;
-		b.spaces = (b.spaces & (end - 1)) | end;
-		b.unfit &= end - 1;
-	}
-	c->ends = b.spaces;
-	c->unfit |= b.unfit;
+	return _pdep_u64(bits, mask);
 }
 
-/* Where the next column ends; NULL behind the last. */
-static inline const char *next_end(struct columns *c)
+static inline uint64_t extract(uint64_t bits, uint64_t mask)
 {
-	while (c->ends == 0) {
-		if (c->line.len - c->block < BLOCK)
-			return NULL;
-		c->block += BLOCK;
-		look(c);
-	}
-	const char *end = c->line.data + c->block + __builtin_ctzll(c->ends);
-	c->ends &= c->ends - 1;
-	return end;
+	return _pext_u64(bits, mask);
 }
 
-/* ---- values ---------------------------------------------------------------------------------- */
-
-/* Up to eight digits at p; what else is there is told in *bad. */
-static inline uint64_t digits(const char *p, size_t len, uint64_t *bad)
+/* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
+static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
 {
-	/* The first digit of eight in the lowest octet, with zeros before them. */
-	uint64_t w = (word_load(p) ^ WORD_ZEROS) << (8 * (SHORT_DIGITS - len));
-	*bad |= ((w + WORD_ONES * (0x80 - 10)) | w) & WORD_TOPS;
-	w = w * (1 + (10 << 8)) >> 8 & 0x00ff00ff00ff00ffu;
-	w = w * (1 + (100 << 16)) >> 16 & 0x0000ffff0000ffffu;
-	return w * (1 + ((uint64_t)10000 << 32)) >> 32;
-}
-
-static inline bool number(const char *p, size_t len, uint64_t most, uint64_t *n)
-{
-	uint64_t bad = 0;
-	if (len <= SHORT_DIGITS) {
-		*n = digits(p, len, &bad);
-	} else {
-		if (len > MOST_DIGITS)
-			return false;
-		*n = digits(p, len - SHORT_DIGITS, &bad) * 100000000u;
-		*n += digits(p + len - SHORT_DIGITS, SHORT_DIGITS, &bad);
-	}
-	return bad == 0 && *n <= most;
-}
-
-/*
- * Four groups of dotted decimal, each of one to three digits, without leading zeros, up to 255: where
- * each begins, and its length.
- */
-#ifdef __AVX2__
-static inline bool groups(const char *p, const unsigned begin[4], const unsigned len[4],
-			  uint8_t octets[4])
-{
-	const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
-	const __m128i lowest_octets = _mm_set_epi32(-1, -1, -1, 0x0c080400);
-	uint32_t word[4];
-	for (unsigned i = 0; i < 4; i++)
-		memcpy(&word[i], p + begin[i], sizeof(word[i]));
-	__m128i w = _mm_set_epi32((int)word[3], (int)word[2], (int)word[1], (int)word[0]);
-	__m128i l = _mm_set_epi32((int)len[3], (int)len[2], (int)len[1], (int)len[0]);
-	w = _mm_xor_si128(w, SIXTEEN_ALL('0'));
-	__m128i zero_first = _mm_cmpeq_epi32(_mm_slli_epi32(w, 24), _mm_setzero_si128());
-	__m128i bad = _mm_and_si128(zero_first, _mm_cmpgt_epi32(l, _mm_set1_epi32(1)));
-	/* The last digit goes to the highest octet, what is behind it out. */
-	w = _mm_sllv_epi32(w, _mm_sub_epi32(_mm_set1_epi32(32), _mm_slli_epi32(l, 3)));
-	bad = _mm_or_si128(bad, _mm_subs_epu8(w, SIXTEEN_ALL(9)));
-	__m128i n = _mm_madd_epi16(_mm_maddubs_epi16(w, weights), _mm_set1_epi16(1));
-	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(n, _mm_set1_epi32(255)));
-	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(l, _mm_set1_epi32(3)));
-	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(_mm_set1_epi32(1), l));
-	uint32_t packed = (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(n, lowest_octets));
-	memcpy(octets, &packed, sizeof(packed));
-	return _mm_testz_si128(bad, bad);
+	unsigned i = 0;
+	do {
+		for (unsigned k = 0; k < WORDS_SLACK; k++, ends = _blsr_u64(ends))
+			*to++ = (uint16_t)(block + _tzcnt_u64(ends) + 1);
+		i += WORDS_SLACK;
+	} while (i < count);
 }
 #else
-static inline bool groups(const char *p, const unsigned begin[4], const unsigned len[4],
-			  uint8_t octets[4])
+static inline uint64_t deposit(uint64_t bits, uint64_t mask)
 {
-	uint32_t bad = 0;
-	for (unsigned i = 0; i < 4; i++) {
-		uint32_t w;
-		memcpy(&w, p + begin[i], sizeof(w));
-		bad |= (len[i] - 1 > 2) | (len[i] > 1 && p[begin[i]] == '0');
-		/* The last digit goes to the highest octet, what is behind it out. */
-		w = (le32toh(w) ^ 0x30303030u) << (8 * ((4 - len[i]) & 3));
-		unsigned n = (w >> 24) + 10 * (w >> 16 & 0xff) + 100 * (w >> 8 & 0xff);
-		bad |= (((w + 0x76767676u) | w) & 0x80808080u) | (n > UINT8_MAX);
-		octets[i] = (uint8_t)n;
-	}
-	return bad == 0;
+	uint64_t to = 0;
+	for (; bits != 0 && mask != 0; bits >>= 1, mask &= mask - 1)
+		to |= (bits & 1) != 0 ? mask & -mask : 0;
+	return to;
+}
+
+static inline uint64_t extract(uint64_t bits, uint64_t mask)
+{
+	uint64_t to = 0;
+	for (bits &= mask; bits != 0; bits &= bits - 1)
+		to |= (uint64_t)1 << __builtin_popcountll(mask & ((bits & -bits) - 1));
+	return to;
+}
+
+static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++, ends &= ends - 1)
+		to[i] = (uint16_t)(block + (unsigned)__builtin_ctzll(ends) + 1);
 }
 #endif
 
-static inline bool address_v4(const char *p, size_t len, struct address *a)
+/* ---- bits to columns ------------------------------------------------------------------------- */
+
+/* A line so far, and what its last octet was. Each of those is 0 or 1. */
+struct reading {
+	const struct format *format;
+	struct words *words;
+	unsigned columns;  /* that have ended */
+	uint64_t space;	   /* a column begins */
+	uint64_t dash;	   /* a column's first octet, and a dash */
+	uint64_t not_more; /* the same, of a number: its end has to follow */
+	uint64_t zero;	   /* a number's first octet, and 0 */
+	uint64_t bad;	   /* not zero: not a line as AWS writes them */
+	uint64_t odd;	   /* numbers that outputs write in another way */
+	uint64_t doubtful;
+};
+
+/* The bits of columns from one on; more than a block has. */
+static inline uint64_t columns_from(const uint64_t bits[COLUMN_WORDS], unsigned column)
 {
-	const unsigned guard = 1u << SIXTEEN;
-	unsigned dots = (sixteen_dot(p) & ((1u << len) - 1)) | guard;
-	unsigned begin[5] = { 0 };
-	unsigned lens[4];
-	for (unsigned i = 0; i < 4; i++) {
-		begin[i + 1] = (unsigned)__builtin_ctz(dots | guard) + 1;
-		lens[i] = begin[i + 1] - 1 - begin[i];
-		dots &= dots - 1;
-	}
-	/* The guard is the fourth: three dots, no more. */
-	if (begin[4] != SIXTEEN + 1 || begin[3] > len)
-		return false;
-	lens[3] = (unsigned)len - begin[3];
-	a->version = 4;
-	return groups(p, begin, lens, a->octets);
+	if (column >= 64)
+		return bits[1] >> (column - 64);
+	return column == 0 ? bits[0] : bits[0] >> column | bits[1] << (64 - column);
 }
+
+static inline void keep_absent(struct words *w, uint64_t absent, unsigned column)
+{
+	if (column >= 64) {
+		w->absent[1] |= absent << (column - 64);
+		return;
+	}
+	w->absent[0] |= absent << column;
+	w->absent[1] |= column == 0 ? 0 : absent >> (64 - column);
+}
+
+/* Numbers are of digits, or absent. */
+static inline void check_numbers(struct reading *r, const struct block *b, uint64_t begins)
+{
+	uint64_t numbers = columns_from(r->format->numbers, r->columns);
+	/* A column that goes on from the last block ends here, and has no begin here. */
+	unsigned goes_on = r->space == 0;
+	uint64_t first = deposit(numbers >> goes_on, begins);
+	uint64_t inside = deposit(numbers, b->spaces) - (first | (numbers & goes_on));
+	uint64_t dash = b->dashes & first;
+	uint64_t zero = b->zeros & first;
+	r->bad |= b->others & inside & ~dash;
+	r->bad |= (dash << 1 | r->not_more) & ~b->spaces;
+	r->odd |= (zero << 1 | r->zero) & ~b->spaces;
+	r->not_more = dash >> 63;
+	r->zero = zero >> 63;
+}
+
+/* A block's columns; its spaces end with the line's end, if that is in it. False: too many. */
+static inline bool take_block(struct reading *r, const struct block *b, size_t at)
+{
+	uint64_t begins = b->spaces << 1 | r->space;
+	unsigned count = (unsigned)__builtin_popcountll(b->spaces);
+	if (count > r->format->count - r->columns)
+		return false;
+	keep_begins(&r->words->begin[r->columns + 1], at, b->spaces, count);
+	check_numbers(r, b, begins);
+	uint64_t dash = b->dashes & begins;
+	uint64_t absent = (dash << 1 | r->dash) & b->spaces;
+	if (absent != 0)
+		keep_absent(r->words, extract(absent, b->spaces), r->columns);
+	r->bad |= b->spaces & begins; /* one behind the other */
+	r->doubtful |= b->doubtful;
+	r->dash = dash >> 63;
+	r->space = b->spaces >> 63;
+	r->columns += count;
+	return true;
+}
+
+static inline bool take_columns(struct reading *r, struct slice line)
+{
+	for (size_t at = 0; at <= line.len; at += BLOCK) {
+		struct block b = look_at_block(line.data + at);
+		if (line.len - at < BLOCK) {
+			uint64_t end = (uint64_t)1 << (line.len - at);
+			b.spaces = (b.spaces & (end - 1)) | end;
+			b.doubtful &= end - 1;
+		}
+		if (!take_block(r, &b, at))
+			return false;
+	}
+	return r->columns == r->format->count && r->bad == 0;
+}
+
+/* ---- columns one by one ---------------------------------------------------------------------- */
 
 static inline bool address(const char *p, size_t len, struct address *a)
 {
-	if (len >= V4_LEAST && len <= V4_MOST && address_v4(p, len, a))
-		return true;
-	return address_parse(slice_of(p, len), a);
+	if (len > DOTTED_MOST || !dotted_octets(p, len, a->octets))
+		return address_parse(slice_of(p, len), a);
+	a->version = 4;
+	return true;
 }
 
-/* *odd: an output may write it in another way than it came. */
-static inline bool value(unsigned kind, const char *p, size_t len, struct value *v, unsigned *odd)
+static inline bool take_addresses(struct flow *flow, const struct format *format)
 {
-	static const uint64_t most[] = {
-		[FIELD_U8] = UINT8_MAX,	  [FIELD_U16] = UINT16_MAX,  [FIELD_U32] = UINT32_MAX,
-		[FIELD_U64] = UINT64_MAX, [FIELD_TIME] = UINT64_MAX,
+	const struct words *w = &flow->words;
+	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
+		uint64_t columns = format->addresses[k] & ~w->absent[k];
+		for (; columns != 0; columns &= columns - 1) {
+			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
+			struct slice text = words_text(w, column);
+			if (!address(text.data, text.len, &flow->value[column].address))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Whether a number of more digits than are sure is in its range: as many as the largest has, compared
+ * as words are in a dictionary. Zeros before it may make it longer: that is for others to say.
+ */
+static inline bool in_range(struct slice text, unsigned kind)
+{
+	static const struct {
+		size_t digits;
+		char most[8];
+	} ranges[] = {
+		[FIELD_U8] = { 3, "255" },	  [FIELD_U16] = { 5, "65535" },
+		[FIELD_U32] = { 10, "42949672" }, /* 95 more: no version is so large */
+		[FIELD_U64] = { 0, "" },	  [FIELD_TIME] = { 0, "" },
 	};
-	if (kind == FIELD_TEXT)
-		return *p != '=' && *p != '+' && *p != '@';
-	if (kind == FIELD_ADDRESS)
-		return address(p, len, &v->address);
-	bool good = number(p, len, most[kind], &v->number);
-	*odd |= (*p == '0') & (len > 1);
-	if (kind == FIELD_TIME)
-		*odd |= v->number > INT32_MAX;
-	return good;
+	if (text.len != ranges[kind].digits)
+		return false;
+	unsigned unused = text.len < 8 ? 64 - 8 * (unsigned)text.len : 0;
+	uint64_t digits = be64toh(word_raw(text.data)) >> unused;
+	uint64_t most = be64toh(word_raw(ranges[kind].most)) >> unused;
+	return kind == FIELD_U32 ? digits < most : digits <= most;
+}
+
+/* Whether outputs have to divide a time by 1,000; from the year 2033 on, if they have to look at it. */
+static inline bool is_late(struct slice time)
+{
+	return time.len > 10 || (time.len == 10 && time.data[0] > '1');
+}
+
+static inline uint64_t late_times(const struct words *w, const struct format *format)
+{
+	bool late = false;
+	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
+		uint64_t columns = format->times[k];
+		for (; columns != 0; columns &= columns - 1)
+			late |= is_late(words_text(w, 64 * k + (unsigned)__builtin_ctzll(columns)));
+	}
+	return late;
+}
+
+static inline bool take_ranges(const struct words *w, const struct format *format)
+{
+	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
+		uint64_t columns = format->numbers[k];
+		for (; columns != 0; columns &= columns - 1) {
+			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
+			struct slice text = words_text(w, column);
+			if (text.len > format->sure[column] &&
+			    !in_range(text, format->kind[column]))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* With an octet of doubt in it: all of it printable, and no text with such a beginning. */
+static bool take_texts(const struct words *w, const struct format *format)
+{
+	for (size_t i = 0; i < w->line.len; i++)
+		if (w->line.data[i] < ' ' || w->line.data[i] > '~')
+			return false;
+	for (unsigned i = 0; i < format->count; i++) {
+		char first = w->line.data[w->begin[i]];
+		if (format->kind[i] == FIELD_TEXT && (first == '=' || first == '+' || first == '@'))
+			return false;
+	}
+	return true;
 }
 
 bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice line)
 {
-	struct columns c = { .line = line };
-	const char *p = line.data;
-	const unsigned count = format->count;
-	unsigned odd = 0;
-	look(&c);
-	for (unsigned i = 0; i < count; i++) {
-		struct value *v = &flow->value[i];
-		const char *end = next_end(&c);
-		if (end == NULL || end == p)
-			return false;
-		size_t len = (size_t)(end - p);
-		v->text = slice_of(p, len);
-		/* In this order: how long a number is, no branch can foretell. */
-		if (*p == '-' && len == 1) {
-			v->text = SLICE_NONE;
-			odd = 1;
-		} else if (!value(format->kind[i], p, len, v, &odd)) {
-			return false;
-		}
-		p = end + 1;
-	}
+	struct words *w = &flow->words;
+	struct reading r = { .format = format, .words = w, .space = 1 };
+	if (line.len == 0 || line.len > LINE_LIMIT)
+		return false;
 	flow->format = format;
-	flow->roomy = true;
-	flow->verbatim = slice_of(line.data, odd == 0 ? line.len : 0);
-	return p == line.data + line.len + 1 && c.unfit == 0;
+	w->line = line;
+	w->begin[0] = 0;
+	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
+		w->absent[k] = 0;
+		w->unread[k] = UINT64_MAX;
+	}
+	if (!take_columns(&r, line) || !take_addresses(flow, format) || !take_ranges(w, format) ||
+	    (r.doubtful != 0 && !take_texts(w, format)))
+		return false;
+	w->literal = (r.odd | late_times(w, format)) == 0;
+	w->plain = r.doubtful == 0;
+	return true;
 }

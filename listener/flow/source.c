@@ -16,6 +16,7 @@ bool source_set_exporter(struct source *s, struct slice text)
 		return false;
 	memcpy(s->exporter, text.data, text.len);
 	s->exporter[text.len] = '\0';
+	s->exporter_len = text.len;
 	s->address = a;
 	return true;
 }
@@ -78,12 +79,6 @@ static bool fits(const char *pattern, struct slice text)
 	return pattern == NULL || glob_match(pattern, text);
 }
 
-static struct slice text_of(const struct flow *flow, enum field field)
-{
-	const struct value *v = flow_value(flow, field);
-	return v == NULL ? SLICE_NONE : v->text;
-}
-
 const struct format *sources_format(const struct sources *s, const struct origin *origin)
 {
 	for (size_t i = 0; i < s->count; i++) {
@@ -100,15 +95,15 @@ static bool rule_matches(const struct source_rule *r, const struct origin *origi
 {
 	if (!fits(r->group, origin->group))
 		return false;
-	struct slice account = text_of(flow, FIELD_ACCOUNT_ID);
+	struct slice account = flow_field_text(flow, FIELD_ACCOUNT_ID);
 	if (!fits(r->account, account.len > 0 ? account : origin->account))
 		return false;
-	return fits(r->vpc, text_of(flow, FIELD_VPC_ID)) &&
-	       fits(r->interface, text_of(flow, FIELD_INTERFACE_ID));
+	return fits(r->vpc, flow_field_text(flow, FIELD_VPC_ID)) &&
+	       fits(r->interface, flow_field_text(flow, FIELD_INTERFACE_ID));
 }
 
-const struct source *sources_of(const struct sources *s, const struct origin *origin,
-				const struct flow *flow, struct source *room)
+const struct source *sources_by_rules(const struct sources *s, const struct origin *origin,
+				      const struct flow *flow, struct source *room)
 {
 	const struct source_rule *exporter = NULL;
 	const struct source_rule *domain = NULL;

@@ -10,13 +10,14 @@
 
 struct flow;
 
-enum { ADDRESS_TEXT = 46 };
+enum { ADDRESS_TEXT = 46, EXPORTER_ROOM = 48 };
 
 /* What stands for AWS's side in the output: who exported a flow, and where it was observed. */
 struct source {
-	char exporter[ADDRESS_TEXT]; /* as configured, NUL-terminated */
-	struct address address;	     /* the same in octets */
-	uint32_t domain;	     /* IPFIX observation domain, never 0 */
+	char exporter[EXPORTER_ROOM]; /* as configured, NUL-terminated; copied by sixteen octets */
+	size_t exporter_len;
+	struct address address; /* the same in octets */
+	uint32_t domain;	/* IPFIX observation domain, never 0 */
 };
 
 /* Fills in the exporter. False when text is no address; the source is then as before. */
@@ -63,8 +64,14 @@ const struct format *sources_format(const struct sources *s, const struct origin
  * Exporter and domain of a record, each from the first rule that has it and matches. Either
  * borrowed from s, or put together in *room.
  */
-const struct source *sources_of(const struct sources *s, const struct origin *origin,
-				const struct flow *flow, struct source *room);
+const struct source *sources_by_rules(const struct sources *s, const struct origin *origin,
+				      const struct flow *flow, struct source *room);
+
+static inline const struct source *sources_of(const struct sources *s, const struct origin *origin,
+					      const struct flow *flow, struct source *room)
+{
+	return s->count == 0 ? &s->standard : sources_by_rules(s, origin, flow, room);
+}
 
 /* Whether text fits a pattern in which * stands for any run of characters. */
 bool glob_match(const char *pattern, struct slice text);

@@ -22,7 +22,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	static struct source_rule rules[] = {
 		{ .group = group, .format = &tgw },
 		{ .account = account, .has_domain = true, .source = { .domain = 2 } },
-		{ .vpc = vpc, .has_exporter = true, .source = { .exporter = "10.0.0.1" } },
+		{ .vpc = vpc,
+		  .has_exporter = true,
+		  .source = { .exporter = "10.0.0.1", .exporter_len = 8 } },
 	};
 	struct slice where;
 	fuzz_quiet(argc, argv);

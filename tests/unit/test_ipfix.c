@@ -696,7 +696,7 @@ static bool collect(fBuf_t *collector, struct decoded *flow)
 	}
 }
 
-static uint64_t flow_number(const struct flow *flow, enum field field)
+static uint64_t number_of(const struct flow *flow, enum field field)
 {
 	const struct value *v = flow_value(flow, field);
 	return v == NULL ? 0 : v->number;
@@ -727,14 +727,14 @@ static void expect_decoded_addresses(const struct decoded *d, const struct flow 
 static void expect_decoded(const struct decoded *d, const struct flow *flow)
 {
 	expect_decoded_addresses(d, flow);
-	assert_int_equal(d->packets, flow_number(flow, FIELD_PACKETS));
-	assert_int_equal(d->octets, flow_number(flow, FIELD_BYTES));
-	assert_int_equal(d->source_port, flow_number(flow, FIELD_SRCPORT));
-	assert_int_equal(d->destination_port, flow_number(flow, FIELD_DSTPORT));
-	assert_int_equal(d->protocol, flow_number(flow, FIELD_PROTOCOL));
-	assert_int_equal(d->flags, flow_number(flow, FIELD_TCP_FLAGS) & 0xff);
-	assert_int_equal(d->start, time_milliseconds(flow_number(flow, FIELD_START)));
-	assert_int_equal(d->end, time_milliseconds(flow_number(flow, FIELD_END)));
+	assert_int_equal(d->packets, number_of(flow, FIELD_PACKETS));
+	assert_int_equal(d->octets, number_of(flow, FIELD_BYTES));
+	assert_int_equal(d->source_port, number_of(flow, FIELD_SRCPORT));
+	assert_int_equal(d->destination_port, number_of(flow, FIELD_DSTPORT));
+	assert_int_equal(d->protocol, number_of(flow, FIELD_PROTOCOL));
+	assert_int_equal(d->flags, number_of(flow, FIELD_TCP_FLAGS) & 0xff);
+	assert_int_equal(d->start, time_milliseconds(number_of(flow, FIELD_START)));
+	assert_int_equal(d->end, time_milliseconds(number_of(flow, FIELD_END)));
 	assert_int_equal(d->status, expected_number(flow, ELEMENT_FORWARDING_STATUS));
 	assert_int_equal(d->firewall, expected_number(flow, ELEMENT_FIREWALL_EVENT));
 	assert_int_equal(d->direction, expected_number(flow, ELEMENT_DIRECTION));

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Proves of the quick ways through a line, the one for any machine and the one for AVX2, that what they
+ * take the strict one takes, with the same values and the same lines out of every text output; that
+ * they take what AWS writes; and that they refuse what it refuses: the golden rows, those rows with a
+ * few octets changed, and every shape of an IPv4 address and of a number near the end of its range.
+ */
+#include "support.h"
+
+#include "encode/encoder.h"
+#include "flow/quick.h"
+
+enum { PARSERS = 2, MUTATIONS = 60 };
+
+static const char *const outputs[] = { "ftsq", "csv", "json", "ipfix-csv" };
+
+/* Everything that a line needs on its way; big, so static where it is used. */
+struct way {
+	quick_parser parser[PARSERS];
+	struct format format;
+	struct source source;
+	struct flow strict;
+	struct flow quick;
+	char *text; /* the line, with what may be read behind it */
+	size_t taken[PARSERS];
+	size_t good; /* lines that the strict one took */
+};
+
+static void way_init(struct way *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->parser[0] = quick_parse_anywhere;
+	w->parser[1] = quick_choose();
+	w->source.domain = 1;
+	assert_true(source_set_exporter(&w->source, SLICE_LITERAL("127.0.0.1")));
+	w->strict.source = &w->source;
+	w->quick.source = &w->source;
+}
+
+static void set_format(struct way *w, const char *format)
+{
+	struct slice where;
+	assert_int_equal(format_parse(&w->format, slice_text(format), COLUMN_LIMIT, &where),
+			 FORMAT_OK);
+}
+
+static void check_value(const struct way *w, unsigned column)
+{
+	const struct value *a = flow_column(&w->strict, column);
+	const struct value *b = flow_column(&w->quick, column);
+	struct slice text = flow_text(&w->strict, column);
+	assert_true(slice_equal(text, flow_text(&w->quick, column)));
+	assert_int_equal(a == NULL, b == NULL);
+	if (a == NULL)
+		return;
+	assert_true(slice_equal(b->text, text));
+	if (w->format.kind[column] == FIELD_ADDRESS)
+		assert_true(address_equal(&a->address, &b->address));
+	else if (w->format.kind[column] != FIELD_TEXT)
+		assert_true(a->number == b->number);
+}
+
+/* What is asked of a field before anybody made a value of its column. */
+static void check_field(const struct way *w, enum field field)
+{
+	const struct address *a = flow_address(&w->strict, field);
+	const struct address *b = flow_address(&w->quick, field);
+	if (field_is_number(field))
+		assert_true(flow_number(&w->strict, field) == flow_number(&w->quick, field));
+	if (field_kind(field) != FIELD_ADDRESS)
+		return;
+	assert_int_equal(a == NULL, b == NULL);
+	assert_true(a == NULL || address_equal(a, b));
+}
+
+static void encode(const struct flow *flow, const char *output, const struct format *columns,
+		   struct buf *out)
+{
+	struct encoder e;
+	encoder_init(&e, &(struct encoder_settings){
+				 .class = encoder_class_by_name(slice_text(output)),
+				 .columns = columns,
+			 });
+	assert_true(encoder_begin(&e, flow->format));
+	buf_init(out, ENCODED_ROOM);
+	assert_true(buf_reserve(out, ENCODED_ROOM));
+	if (encoder_takes(&e, flow))
+		e.settings.class->flow(&e, flow, out);
+}
+
+static void check_output(const struct way *w, const char *output, const struct format *columns)
+{
+	struct buf strict;
+	struct buf quick;
+	encode(&w->strict, output, columns, &strict);
+	encode(&w->quick, output, columns, &quick);
+	if (!slice_equal(buf_slice(&strict), buf_slice(&quick)))
+		fail_msg("%s of %s:\n%.*s%.*s", output, w->text, (int)strict.len, strict.data,
+			 (int)quick.len, quick.data);
+	buf_deinit(&strict);
+	buf_deinit(&quick);
+}
+
+static void check_taken(struct way *w)
+{
+	assert_int_equal(flow_status(&w->strict), flow_status(&w->quick));
+	for (unsigned i = 0; i < COUNT_OF(outputs); i++) {
+		check_output(w, outputs[i], NULL);
+		check_output(w, outputs[i], format_every_field());
+	}
+	for (unsigned f = 0; f < FIELD_COUNT; f++)
+		check_field(w, f);
+	for (unsigned i = 0; i < w->format.count; i++)
+		check_value(w, i);
+}
+
+/* Behind the line stands what would be more of it. */
+static void check_line(struct way *w, struct slice line)
+{
+	struct fault fault;
+	w->text = malloc(line.len + QUICK_BEYOND);
+	assert_non_null(w->text);
+	if (line.len > 0)
+		memcpy(w->text, line.data, line.len);
+	for (size_t i = 0; i < QUICK_BEYOND; i++)
+		w->text[line.len + i] = "7 -.0:\n"[i % 7];
+	line.data = w->text;
+	bool good = flow_parse(&w->strict, &w->format, line, &fault);
+	w->good += good;
+	for (unsigned i = 0; i < PARSERS; i++) {
+		memset(&w->quick.words, 0xa5, sizeof(w->quick.words));
+		if (!w->parser[i](&w->quick, &w->format, line))
+			continue;
+		if (!good)
+			fail_msg("parser %u takes %.*s", i, (int)line.len, line.data);
+		w->taken[i]++;
+		check_taken(w);
+	}
+	free(w->text);
+}
+
+/* One to three octets become others, of those that mean something somewhere. */
+static void mutate(struct dice *dice, char *text, size_t *len)
+{
+	static const char octets[] = " -.:09125afg=+@\",\\/\x7f\xc3\n";
+	for (size_t n = 1 + dice_below(dice, 3); n > 0 && *len > 0; n--) {
+		size_t at = dice_below(dice, *len);
+		char c = octets[dice_below(dice, sizeof(octets))];
+		switch (dice_below(dice, 3)) {
+		case 0:
+			text[at] = c;
+			break;
+		case 1:
+			memmove(text + at, text + at + 1, --*len - at);
+			break;
+		default:
+			memmove(text + at + 1, text + at, (*len)++ - at);
+			text[at] = c;
+		}
+	}
+}
+
+static void check_row(struct way *w, struct dice *dice, const char *format, struct slice line)
+{
+	set_format(w, format);
+	check_line(w, line);
+	for (unsigned i = 0; i < MUTATIONS; i++) {
+		char *text = malloc(line.len + 3);
+		size_t len = line.len;
+		assert_non_null(text);
+		memcpy(text, line.data, len);
+		mutate(dice, text, &len);
+		check_line(w, slice_of(text, len));
+		free(text);
+	}
+}
+
+static void test_rows(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const struct {
+		const char *path;
+		unsigned columns;
+	} files[] = {
+		{ TEST_DATA "/rows-records.tsv", 4 },
+		{ TEST_DATA "/aws-docs-records.tsv", 3 },
+	};
+	struct dice dice = { 1 };
+	way_init(&w);
+	for (unsigned i = 0; i < COUNT_OF(files); i++) {
+		struct rows r;
+		rows_open(&r, files[i].path);
+		while (rows_next(&r, files[i].columns))
+			if (strcmp(r.column[0], "name") != 0)
+				check_row(&w, &dice, r.column[1], unescape_row(r.column[2]));
+	}
+	assert_true(w.good > 10000);
+	for (unsigned i = 0; i < PARSERS; i++)
+		assert_true(w.taken[i] > w.good / 10 * 8);
+}
+
+/* What AWS's documentation shows is what it writes: nothing of it is left to the strict way. */
+static void test_all_taken(void **state)
+{
+	(void)state;
+	static struct way w;
+	struct rows r;
+	size_t lines = 0;
+	way_init(&w);
+	rows_open(&r, TEST_DATA "/aws-docs-records.tsv");
+	while (rows_next(&r, 3)) {
+		if (strcmp(r.column[0], "name") == 0)
+			continue;
+		set_format(&w, r.column[1]);
+		check_line(&w, slice_text(r.column[2]));
+		lines++;
+	}
+	assert_int_equal(lines, 32);
+	assert_int_equal(w.good, lines);
+	/* One is printed there with a space too many. */
+	for (unsigned i = 0; i < PARSERS; i++)
+		assert_int_equal(w.taken[i], lines - 1);
+}
+
+/* Formats of one to all columns, in lines that end at any place of a block. */
+static void test_widths(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const words[] = {
+		"-", "a", "7", "eni-0123456789abcdef0", "65535", "=x"
+	};
+	static const char *const kinds[] = {
+		"u%u", "u%u", "bytes", "interface-id", "srcport", "u%u"
+	};
+	struct dice dice = { 3 };
+	way_init(&w);
+	for (unsigned i = 0; i < 3000; i++) {
+		struct buf format;
+		struct buf line;
+		bool used[COUNT_OF(words)] = { false };
+		unsigned columns = 1 + (unsigned)dice_below(&dice, i % 3 == 0 ? COLUMN_LIMIT : 12);
+		buf_init(&format, 1 << 16);
+		buf_init(&line, 1 << 16);
+		for (unsigned c = 0; c < columns; c++) {
+			size_t which = dice_below(&dice, COUNT_OF(words) - (i % 8 != 0));
+			char name[32];
+			bool again = used[which] && kinds[which][0] != 'u';
+			(void)snprintf(name, sizeof(name), again ? "u%u" : kinds[which], c);
+			used[which] = true;
+			add_text(&format, name);
+			add_text(&format, " ");
+			add_text(&line, c == 0 ? "" : " ");
+			add_text(&line, words[which]);
+		}
+		assert_true(buf_add(&format, "", 1));
+		set_format(&w, format.data);
+		check_line(&w, buf_slice(&line));
+		buf_deinit(&format);
+		buf_deinit(&line);
+	}
+	for (unsigned i = 0; i < PARSERS; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
+/* Each group with each of these texts, which are all of the shapes there are, and some that are none. */
+static void test_dotted(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const groups[] = { "0", "9", "10", "99", "100", "255", "256", "01", "" };
+	enum { GROUPS = COUNT_OF(groups) };
+	char line[64];
+	way_init(&w);
+	set_format(&w, "srcaddr dstaddr");
+	for (unsigned i = 0; i < GROUPS * GROUPS * GROUPS * GROUPS; i++) {
+		const char *a = groups[i % GROUPS];
+		const char *b = groups[i / GROUPS % GROUPS];
+		const char *c = groups[i / GROUPS / GROUPS % GROUPS];
+		const char *d = groups[i / GROUPS / GROUPS / GROUPS];
+		(void)snprintf(line, sizeof(line), "1.2.3.4 %s.%s.%s.%s", a, b, c, d);
+		check_line(&w, slice_text(line));
+		if (i % 97 == 0) {
+			(void)snprintf(line, sizeof(line), "2001:db8::%s %s.%s.%s.%s.1", a, b, c, d,
+				       a);
+			check_line(&w, slice_text(line));
+		}
+	}
+	assert_true(w.good >= 6 * 6 * 6 * 6);
+	for (unsigned i = 0; i < PARSERS; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
+/* Numbers around the end of each range, and with zeros before them. */
+static void test_ranges(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const fields[] = { "protocol", "srcport", "version", "bytes", "start" };
+	static const uint64_t numbers[] = {
+		0,
+		9,
+		10,
+		99,
+		100,
+		254,
+		255,
+		256,
+		9999,
+		10000,
+		65534,
+		65535,
+		65536,
+		99999,
+		100000,
+		1999999999,
+		2000000000,
+		2147483647,
+		2147483648,
+		4294967294,
+		4294967295,
+		4294967296,
+		9999999999,
+		1418530010000,
+		99999999999999999,
+		UINT64_MAX / 2,
+		UINT64_MAX,
+	};
+	char line[64];
+	way_init(&w);
+	for (unsigned f = 0; f < COUNT_OF(fields); f++) {
+		set_format(&w, fields[f]);
+		for (unsigned i = 0; i < COUNT_OF(numbers); i++) {
+			for (int zeros = 0; zeros < 4; zeros++) {
+				(void)snprintf(line, sizeof(line), "%.*s%llu", zeros, "000",
+					       (unsigned long long)numbers[i]);
+				check_line(&w, slice_text(line));
+			}
+		}
+		check_line(&w, SLICE_LITERAL("18446744073709551616"));
+		check_line(&w, SLICE_LITERAL("-1"));
+		check_line(&w, SLICE_LITERAL("1-"));
+		check_line(&w, SLICE_LITERAL("--"));
+	}
+	assert_true(w.good > 300);
+	for (unsigned i = 0; i < PARSERS; i++)
+		assert_true(w.taken[i] > w.good / 10 * 8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),   cmocka_unit_test(test_all_taken),
+		cmocka_unit_test(test_widths), cmocka_unit_test(test_dotted),
+		cmocka_unit_test(test_ranges),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
