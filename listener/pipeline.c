@@ -99,8 +99,7 @@ bool pipeline_begin_outputs(struct pipeline *p, const struct format *columns)
 static bool prepare_outputs(struct pipeline *p, const struct flow *flow)
 {
 	for (unsigned n = 0; n < p->outputs; n++)
-		if (!output_begin(p->output[n], flow->format) ||
-		    !output_prepare(p->output[n], flow))
+		if (!output_prepare(p->output[n], flow))
 			return false;
 	return true;
 }

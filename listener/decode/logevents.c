@@ -67,9 +67,16 @@ static struct slice trim(struct slice s)
 	return s;
 }
 
-static void from_text(struct event *event)
+/* Nearly no message has spaces around it, and the comparison is of all there may be. */
+static inline bool may_have_spaces(struct slice text)
 {
-	event->text = trim(event->text);
+	return text.len > 0 && (text.data[0] <= ' ' || text.data[text.len - 1] <= ' ');
+}
+
+static inline void from_text(struct event *event)
+{
+	if (may_have_spaces(event->text))
+		event->text = trim(event->text);
 	event->json = event->text.len > 0 && event->text.data[0] == '{';
 	event->broken = event->text.len > LINE_LIMIT;
 	event->why = FAULT_LINE_LENGTH;
@@ -109,7 +116,7 @@ static struct slice message_of(struct slice log_event)
 }
 
 /* The next event if it is a plain one: no octet is looked at twice. */
-static bool next_plain(struct logevents *e, struct event *event)
+static inline bool next_plain(struct logevents *e, struct event *event)
 {
 	const struct document *d = e->document;
 	/* Those behind spaces were read as any other. */

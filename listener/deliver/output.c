@@ -211,6 +211,8 @@ static struct block *add(struct output *o, const struct flow *flow, size_t *octe
 
 bool output_prepare(struct output *o, const struct flow *flow)
 {
+	if (!o->begun && !output_begin(o, flow->format))
+		return false;
 	if (o->next == NULL)
 		o->next = block_new(o, BLOCK_FLOWS);
 	o->lane = encoder_lane(&o->encoder, flow);

@@ -57,8 +57,8 @@ bool output_was_up(const struct output *o);
 bool output_is_up(const struct output *o);
 
 /*
- * Decides the columns of an output that names them first, unless --fields did. Must come before the
- * first flow; later calls do nothing. False without memory.
+ * Decides the columns of an output that names them first, unless --fields did; else the first flow
+ * does. Later calls do nothing. False without memory.
  */
 MUST_CHECK bool output_begin(struct output *o, const struct format *columns);
 

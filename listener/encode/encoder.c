@@ -52,15 +52,6 @@ bool encoder_begin(struct encoder *e, const struct format *columns)
 	return e->ipfix != NULL;
 }
 
-bool encoder_takes(const struct encoder *e, const struct flow *flow)
-{
-	if (!e->settings.class->needs_addresses)
-		return true;
-	const struct address *src = flow_address(flow, FIELD_SRCADDR);
-	const struct address *dst = flow_address(flow, FIELD_DSTADDR);
-	return src != NULL && dst != NULL && src->version == dst->version;
-}
-
 /* ---- batches and sessions: text is simple, IPFIX is not -------------------------------------- */
 
 unsigned encoder_lane(struct encoder *e, const struct flow *flow)

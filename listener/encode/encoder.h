@@ -80,7 +80,14 @@ bool encoder_needs_columns(const struct encoder *e);
 MUST_CHECK bool encoder_begin(struct encoder *e, const struct format *columns);
 
 /* Whether this flow has a place in the format. */
-bool encoder_takes(const struct encoder *e, const struct flow *flow);
+static inline bool encoder_takes(const struct encoder *e, const struct flow *flow)
+{
+	if (!e->settings.class->needs_addresses)
+		return true;
+	const struct address *src = flow_address(flow, FIELD_SRCADDR);
+	const struct address *dst = flow_address(flow, FIELD_DSTADDR);
+	return src != NULL && dst != NULL && src->version == dst->version;
+}
 
 /* The lane of a flow, or LANE_NONE without memory. */
 enum { LANE_NONE = UINT32_MAX >> 1 };

@@ -53,7 +53,7 @@ struct domain {
 
 struct ipfix {
 	const struct encoder_settings *settings;
-	struct record_program variant[VARIANT_COUNT];
+	struct record_shape shape[VARIANT_COUNT];
 	enum field aws[FIELD_COUNT]; /* AWS's elements of a record */
 	unsigned aws_count;
 	const struct format *columns;
@@ -189,12 +189,12 @@ static void begin_set(unsigned id, struct batch *b)
 bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 {
 	unsigned variant = element_variant(flow, x->settings->packet_addresses);
-	const struct record_program *v = &x->variant[variant];
+	const struct record_shape *shape = &x->shape[variant];
 	unsigned id = TEMPLATE_FLOW + variant;
 	bool empty = b->bytes.len == 0;
 	size_t headers = empty ? MESSAGE_HEADER + SET_HEADER : b->set_id != id ? SET_HEADER : 0;
 	size_t room = b->bytes.max - b->bytes.len;
-	if (!empty && headers + v->octets + aws_octets(x, flow) > room)
+	if (!empty && headers + shape->octets + aws_octets(x, flow) > room)
 		return false;
 	if (empty)
 		begin_message(x->domain[b->lane], b);
@@ -203,10 +203,10 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 	struct record_facts facts;
 	record_facts_of(&facts, flow);
 	see(x, x->domain[b->lane], flow, &facts, variant);
-	record_put(v, flow, &facts, b->bytes.data + b->bytes.len);
-	b->bytes.len += v->octets;
+	char *end = record_put(b->bytes.data + b->bytes.len, flow, &facts, shape, variant);
+	b->bytes.len = (size_t)(end - b->bytes.data);
 	if (x->aws_count > 0)
-		put_aws(x, flow, room - headers - v->octets, &b->bytes);
+		put_aws(x, flow, room - headers - shape->octets, &b->bytes);
 	store16(&b->bytes, b->set + 2, b->bytes.len - b->set);
 	store16(&b->bytes, LENGTH_AT, b->bytes.len);
 	b->records++;
@@ -450,7 +450,7 @@ uint64_t ipfix_texts_cut(const struct ipfix *x)
 static void list_elements(struct ipfix *x)
 {
 	for (unsigned variant = 0; variant < VARIANT_COUNT; variant++)
-		record_compile(&x->variant[variant], variant, x->settings->sums);
+		record_shape_of(&x->shape[variant], variant, x->settings->sums);
 	for (enum field f = 0; x->settings->aws_elements != 0 && f < FIELD_COUNT; f++)
 		if (announce_has_field(x->columns, f))
 			x->aws[x->aws_count++] = f;

@@ -1,57 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flows to the octets of IPFIX Data Records, by a list of steps for each variant, made once. elements.c
- * has the rules and says them one element at a time; here they are asked once a flow. The unit tests
- * hold every record to element_of.
+ * Flows to the octets of IPFIX Data Records, straight down the table of elements. elements.c has the
+ * rules and says them one element at a time; here they are asked once a flow. The unit tests hold every
+ * record to element_of.
  */
 #include "encode/ipfix_record.h"
 
 #include <endian.h>
 
-enum what { PUT_ADDRESS, PUT_EXPORTER, PUT_NUMBER, PUT_TIME, PUT_FACT };
+_Static_assert(ELEMENT_COUNT <= 32, "a bit for each");
 
-#define NONE FIELD_UNKNOWN
-
-static const struct record_step steps[ELEMENT_COUNT] = {
-	[ELEMENT_SOURCE_IPV4] = { PUT_ADDRESS, 4, 0, FIELD_SRCADDR, FIELD_PKT_SRCADDR },
-	[ELEMENT_SOURCE_IPV6] = { PUT_ADDRESS, 16, 0, FIELD_SRCADDR, FIELD_PKT_SRCADDR },
-	[ELEMENT_DESTINATION_IPV4] = { PUT_ADDRESS, 4, 0, FIELD_DSTADDR, FIELD_PKT_DSTADDR },
-	[ELEMENT_DESTINATION_IPV6] = { PUT_ADDRESS, 16, 0, FIELD_DSTADDR, FIELD_PKT_DSTADDR },
-	[ELEMENT_SOURCE_PORT] = { PUT_NUMBER, 2, 0, FIELD_SRCPORT, NONE },
-	[ELEMENT_DESTINATION_PORT] = { PUT_NUMBER, 2, 0, FIELD_DSTPORT, NONE },
-	[ELEMENT_PROTOCOL] = { PUT_NUMBER, 1, 0, FIELD_PROTOCOL, NONE },
-	[ELEMENT_PACKETS] = { PUT_NUMBER, 8, 0, FIELD_PACKETS, NONE },
-	[ELEMENT_OCTETS] = { PUT_NUMBER, 8, 0, FIELD_BYTES, NONE },
-	[ELEMENT_FLOWS] = { PUT_NUMBER, 8, 0, FIELD_FLOWS, NONE },
-	[ELEMENT_START] = { PUT_TIME, 8, 0, FIELD_START, NONE },
-	[ELEMENT_END] = { PUT_TIME, 8, 0, FIELD_END, NONE },
-	[ELEMENT_TCP_CONTROL_BITS] = { PUT_NUMBER, 1, 0, FIELD_TCP_FLAGS, NONE },
-	[ELEMENT_FORWARDING_STATUS] = { PUT_FACT, 1, FACT_FORWARDING, NONE, NONE },
-	[ELEMENT_FIREWALL_EVENT] = { PUT_FACT, 1, FACT_FIREWALL, NONE, NONE },
-	[ELEMENT_DIRECTION] = { PUT_FACT, 1, FACT_DIRECTION, NONE, NONE },
-	[ELEMENT_INGRESS_INTERFACE] = { PUT_FACT, 4, FACT_INGRESS, NONE, NONE },
-	[ELEMENT_EGRESS_INTERFACE] = { PUT_FACT, 4, FACT_EGRESS, NONE, NONE },
-	[ELEMENT_EXPORTER_IPV4] = { PUT_EXPORTER, 4, 0, NONE, NONE },
-	[ELEMENT_EXPORTER_IPV6] = { PUT_EXPORTER, 16, 0, NONE, NONE },
-	[ELEMENT_VIEW_SOURCE_IPV4] = { PUT_ADDRESS, 4, 0, FIELD_SRCADDR, NONE },
-	[ELEMENT_VIEW_DESTINATION_IPV4] = { PUT_ADDRESS, 4, 0, FIELD_DSTADDR, NONE },
-	[ELEMENT_VIEW_SOURCE_IPV6] = { PUT_ADDRESS, 16, 0, FIELD_SRCADDR, NONE },
-	[ELEMENT_VIEW_DESTINATION_IPV6] = { PUT_ADDRESS, 16, 0, FIELD_DSTADDR, NONE },
-};
-
-void record_compile(struct record_program *r, unsigned variant, const struct format *sums)
+void record_shape_of(struct record_shape *s, unsigned variant, const struct format *sums)
 {
-	r->count = 0;
-	r->octets = 0;
+	*s = (struct record_shape){ .octets = 0 };
 	for (enum element e = 0; e < ELEMENT_COUNT; e++) {
 		if (!element_in(e, variant, sums))
 			continue;
-		r->step[r->count] = steps[e];
-		/* What the interface saw is the flow's address, unless it stands beside it. */
-		if (!(variant & VARIANT_VIEW))
-			r->step[r->count].instead = NONE;
-		r->count++;
-		r->octets += steps[e].octets;
+		s->elements |= 1u << e;
+		s->octets += element_info[e].octets;
 	}
 }
 
@@ -102,34 +68,108 @@ static inline void store_address(char *to, const struct address *a, unsigned oct
 }
 
 /* The encoder takes no flow without addresses; one that lacked them would have zeros there. */
-static const struct address *address_of(const struct flow *flow, const struct record_step *s)
+static inline const struct address *address_of(const struct flow *flow, enum field field)
 {
 	static const struct address none;
-	const struct address *a = s->instead == NONE ? NULL : flow_address(flow, s->instead);
-	if (a == NULL)
-		a = flow_address(flow, s->field);
+	const struct address *a = flow_address(flow, field);
 	return a == NULL ? &none : a;
 }
 
-void record_put(const struct record_program *r, const struct flow *flow,
-		const struct record_facts *facts, char *to)
+/* What the interface saw is the flow's address, unless it stands beside it. */
+static inline const struct address *main_address(const struct flow *flow, enum field packet,
+						 enum field interface, unsigned variant)
 {
-	for (const struct record_step *s = r->step; s < r->step + r->count; to += s++->octets) {
-		switch (s->what) {
-		case PUT_ADDRESS:
-			store_address(to, address_of(flow, s), s->octets);
-			break;
-		case PUT_EXPORTER:
-			store_address(to, &flow->source->address, s->octets);
-			break;
-		case PUT_NUMBER:
-			store(to, flow_number(flow, s->field), s->octets);
-			break;
-		case PUT_TIME:
-			store(to, time_milliseconds(flow_number(flow, s->field)), 8);
-			break;
-		default:
-			store(to, facts->fact[s->fact], s->octets);
-		}
+	const struct address *a = variant & VARIANT_VIEW ? flow_address(flow, packet) : NULL;
+	return a == NULL ? address_of(flow, interface) : a;
+}
+
+/* The address of an element of addresses. */
+static inline const struct address *address_element(const struct flow *flow, enum element e,
+						    unsigned variant)
+{
+	switch (e) {
+	case ELEMENT_SOURCE_IPV4:
+	case ELEMENT_SOURCE_IPV6:
+		return main_address(flow, FIELD_PKT_SRCADDR, FIELD_SRCADDR, variant);
+	case ELEMENT_DESTINATION_IPV4:
+	case ELEMENT_DESTINATION_IPV6:
+		return main_address(flow, FIELD_PKT_DSTADDR, FIELD_DSTADDR, variant);
+	case ELEMENT_VIEW_SOURCE_IPV4:
+	case ELEMENT_VIEW_SOURCE_IPV6:
+		return address_of(flow, FIELD_SRCADDR);
+	case ELEMENT_VIEW_DESTINATION_IPV4:
+	case ELEMENT_VIEW_DESTINATION_IPV6:
+		return address_of(flow, FIELD_DSTADDR);
+	default:
+		return &flow->source->address;
 	}
+}
+
+static inline uint64_t number_element(const struct flow *flow, const struct record_facts *facts,
+				      enum element e)
+{
+	switch (e) {
+	case ELEMENT_SOURCE_PORT:
+		return flow_number(flow, FIELD_SRCPORT);
+	case ELEMENT_DESTINATION_PORT:
+		return flow_number(flow, FIELD_DSTPORT);
+	case ELEMENT_PROTOCOL:
+		return flow_number(flow, FIELD_PROTOCOL);
+	case ELEMENT_PACKETS:
+		return flow_number(flow, FIELD_PACKETS);
+	case ELEMENT_OCTETS:
+		return flow_number(flow, FIELD_BYTES);
+	case ELEMENT_FLOWS:
+		return flow_number(flow, FIELD_FLOWS);
+	case ELEMENT_START:
+		return time_milliseconds(flow_number(flow, FIELD_START));
+	case ELEMENT_END:
+		return time_milliseconds(flow_number(flow, FIELD_END));
+	case ELEMENT_TCP_CONTROL_BITS:
+		return flow_number(flow, FIELD_TCP_FLAGS);
+	case ELEMENT_FORWARDING_STATUS:
+		return facts->fact[FACT_FORWARDING];
+	case ELEMENT_FIREWALL_EVENT:
+		return facts->fact[FACT_FIREWALL];
+	case ELEMENT_DIRECTION:
+		return facts->fact[FACT_DIRECTION];
+	case ELEMENT_INGRESS_INTERFACE:
+		return facts->fact[FACT_INGRESS];
+	case ELEMENT_EGRESS_INTERFACE:
+		return facts->fact[FACT_EGRESS];
+	default:
+		return 0;
+	}
+}
+
+static inline char *put_number(char *to, const struct flow *flow, const struct record_facts *facts,
+			       unsigned variant, enum element e, unsigned octets)
+{
+	(void)variant;
+	store(to, number_element(flow, facts, e), octets);
+	return to + octets;
+}
+
+static inline char *put_address(char *to, const struct flow *flow, const struct record_facts *facts,
+				unsigned variant, enum element e, unsigned octets)
+{
+	(void)facts;
+	store_address(to, address_element(flow, e, variant), octets);
+	return to + octets;
+}
+
+#define PUT_NUMBER  put_number
+#define PUT_ADDRESS put_address
+
+/* The table becomes the code: each element is a few instructions at its place. */
+char *record_put(char *to, const struct flow *flow, const struct record_facts *facts,
+		 const struct record_shape *shape, unsigned variant)
+{
+#define X(code, name, number, octets, type, records, sums)                                         \
+	to = shape->elements >> ELEMENT_##code & 1                                                 \
+		     ? PUT_##type(to, flow, facts, variant, ELEMENT_##code, octets)                \
+		     : to;
+	ELEMENTS(X)
+#undef X
+	return to;
 }

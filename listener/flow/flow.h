@@ -21,7 +21,7 @@ struct value {
 };
 
 /* A bit for each column; and what may be written behind the last column's place. */
-enum { COLUMN_WORDS = COLUMN_LIMIT / 64, WORDS_SLACK = 12 };
+enum { COLUMN_WORDS = COLUMN_LIMIT / 64, WORDS_SLACK = 32 };
 
 /*
  * What the quick way (quick.h) makes of a line, in which single spaces are between the columns:

@@ -16,7 +16,7 @@
  * of all others only their places are kept (flow.h). flow.c has the grammar, and judges whatever is not
  * taken here; fuzzers hold one to the other.
  *
- * quick_avx2.c is this file once more, for machines of today.
+ * quick_avx2.c and quick_avx512.c are this file once more, for machines of today.
  */
 #include "flow/quick.h"
 
@@ -48,7 +48,33 @@ struct block {
 	uint64_t doubtful; /* sixteen.h */
 };
 
-#ifdef __AVX2__
+#if defined(__AVX512VBMI2__)
+/* Not zero: in doubt (sixteen.h); of ASCII, the first half and the second. */
+#define Y 0xff
+static const uint8_t in_doubt[2 * BLOCK] = {
+	Y, Y, Y,	 Y,	    Y,	       Y,	  Y,	     Y,		 Y,	     Y,
+	Y, Y, Y,	 Y,	    Y,	       Y,	  Y,	     Y,		 Y,	     Y,
+	Y, Y, Y,	 Y,	    Y,	       Y,	  Y,	     Y,		 Y,	     Y,
+	Y, Y, ['"'] = Y, ['+'] = Y, [','] = Y, ['='] = Y, ['@'] = Y, ['\\'] = Y, [0x7f] = Y,
+};
+#undef Y
+
+static inline struct block look_at_block(const char *p)
+{
+	__m512i v = _mm512_loadu_si512(p);
+	__m512i doubt = _mm512_permutex2var_epi8(_mm512_loadu_si512(in_doubt), v,
+						 _mm512_loadu_si512(in_doubt + BLOCK));
+	__m512i digit = _mm512_sub_epi8(v, _mm512_set1_epi8('0'));
+	return (struct block){
+		.spaces = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(' ')),
+		.dashes = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('-')),
+		.zeros = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('0')),
+		.others = _mm512_cmpgt_epu8_mask(digit, _mm512_set1_epi8(9)),
+		/* Above ASCII the top bit says so itself. */
+		.doubtful = _mm512_movepi8_mask(_mm512_or_si512(doubt, v)),
+	};
+}
+#elif defined(__AVX2__)
 static inline uint64_t bits_of(__m256i low, __m256i high)
 {
 	return (unsigned)_mm256_movemask_epi8(low) | (uint64_t)(unsigned)_mm256_movemask_epi8(high)
@@ -123,16 +149,6 @@ static inline uint64_t extract(uint64_t bits, uint64_t mask)
 	return _pext_u64(bits, mask);
 }
 
-/* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
-static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
-{
-	unsigned i = 0;
-	do {
-		for (unsigned k = 0; k < WORDS_SLACK; k++, ends = _blsr_u64(ends))
-			*to++ = (uint16_t)(block + _tzcnt_u64(ends) + 1);
-		i += WORDS_SLACK;
-	} while (i < count);
-}
 #else
 static inline uint64_t deposit(uint64_t bits, uint64_t mask)
 {
@@ -149,7 +165,35 @@ static inline uint64_t extract(uint64_t bits, uint64_t mask)
 		to |= (uint64_t)1 << __builtin_popcountll(mask & ((bits & -bits) - 1));
 	return to;
 }
+#endif
 
+/* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
+#if defined(__AVX512VBMI2__)
+static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
+{
+	static const uint8_t places[BLOCK] = {
+		0,  1,	2,  3,	4,  5,	6,  7,	8,  9,	10, 11, 12, 13, 14, 15,
+		16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+		32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+		48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
+	};
+	(void)count; /* at most 32, or some are empty */
+	__m512i at = _mm512_maskz_compress_epi8(ends, _mm512_loadu_si512(places));
+	__m512i begins = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at));
+	_mm512_storeu_si512(to, _mm512_add_epi16(begins, _mm512_set1_epi16((short)(block + 1))));
+}
+#elif defined(__BMI2__)
+static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
+{
+	enum { AT_ONCE = 12 };
+	unsigned i = 0;
+	do {
+		for (unsigned k = 0; k < AT_ONCE; k++, ends = _blsr_u64(ends))
+			*to++ = (uint16_t)(block + _tzcnt_u64(ends) + 1);
+		i += AT_ONCE;
+	} while (i < count);
+}
+#else
 static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++, ends &= ends - 1)

@@ -15,10 +15,15 @@ enum { QUICK_BEYOND = 80 };
  */
 typedef bool (*quick_parser)(struct flow *flow, const struct format *format, struct slice line);
 
-/* For any machine, and for one with AVX2 (only there where quick_choose may return it). */
+/* For any machine, and for those with AVX2 and AVX-512. */
 bool quick_parse_anywhere(struct flow *flow, const struct format *format, struct slice line);
 bool quick_parse_avx2(struct flow *flow, const struct format *format, struct slice line);
-/* The fastest that this machine can run. */
+bool quick_parse_avx512(struct flow *flow, const struct format *format, struct slice line);
+
+/* Those that this machine can run, fastest last. Gives their number, at least 1. */
+enum { QUICK_PARSERS = 3 };
+unsigned quick_parsers(quick_parser parsers[QUICK_PARSERS]);
+/* The fastest of them. */
 quick_parser quick_choose(void);
 
 #endif

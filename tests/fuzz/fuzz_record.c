@@ -223,8 +223,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct flow flow = { .source = &source };
 	struct fault fault;
 	flow.format = &format;
-	check_quick(quick_parse_anywhere, &flow, in);
-	check_quick(quick_choose(), &flow, in);
+	quick_parser parsers[QUICK_PARSERS];
+	for (unsigned n = quick_parsers(parsers); n > 0; n--)
+		check_quick(parsers[n - 1], &flow, in);
 	if (!flow_parse(&flow, &format, in, &fault)) {
 		check_fault(&fault, &format, in);
 	} else {
