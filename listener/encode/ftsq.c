@@ -21,7 +21,7 @@ static inline char *put_number(char *to, const struct flow *flow, enum field fie
 static inline char *put_address(char *to, const struct flow *flow, enum field field)
 {
 	struct slice text = flow_text(flow, (unsigned)flow->format->place[field]);
-	to = encoder_copy(to, text, flow->words.line.len > 0);
+	to = encoder_copy(to, text, flow->words.line.len > 0 && text.len > 0);
 	*to++ = ',';
 	return to;
 }

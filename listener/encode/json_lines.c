@@ -56,8 +56,9 @@ static void json_flow(const struct encoder *e, const struct flow *flow, struct b
 	}
 	to += to == first;
 	*first = '{'; /* instead of the first comma */
-	memcpy(to, "}\n", 2);
-	out->len = (size_t)(to + 2 - out->data);
+	*to++ = '}';
+	*to++ = '\n';
+	out->len = (size_t)(to - out->data);
 }
 
 const struct encoder_class encoder_json = {

@@ -20,6 +20,6 @@ unsigned quick_parsers(quick_parser parsers[QUICK_PARSERS])
 
 quick_parser quick_choose(void)
 {
-	quick_parser parsers[QUICK_PARSERS];
+	quick_parser parsers[QUICK_PARSERS] = { NULL };
 	return parsers[quick_parsers(parsers) - 1];
 }
