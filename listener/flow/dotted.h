@@ -30,19 +30,20 @@ struct dotted {
 };
 
 /* All 81 of them, each at a place of its own: the factor was found by trying. */
-#define DOTTED_PLACE(marks)  ((marks) * 0x372da969u >> 24)
+#define DOTTED_PLACE(marks) ((marks)*0x372da969u >> 24)
 #define DOTTED_MARKS(a, b, c, d)                                                                   \
 	(1u << (a) | 1u << ((a) + (b) + 1) | 1u << ((a) + (b) + (c) + 2) |                         \
 	 1u << ((a) + (b) + (c) + (d) + 3))
 #define DOTTED_GROUP(first, n)                                                                     \
-	-1, (n) == 3 ? (first) : -1, (n) >= 2 ? (first) + (n) - 2 : -1, (first) + (n) - 1
-#define DOTTED_LEAST(n) (n) == 1 ? 0 : (n) == 2 ? 10 : 100
+	-1, (n) == 3 ? (first) : -1, (n) >= 2 ? (first) + (n)-2 : -1, (first) + (n)-1
+#define DOTTED_LEAST(n)	      (n) == 1 ? 0 : (n) == 2 ? 10 : 100
+#define DOTTED_AT(a, b, c, d) DOTTED_PLACE(DOTTED_MARKS(a, b, c, d))
 #define DOTTED_ENTRY(a, b, c, d)                                                                   \
-	[DOTTED_PLACE(DOTTED_MARKS(a, b, c, d))] = {                                               \
-		{ DOTTED_GROUP(0, a), DOTTED_GROUP((a) + 1, b), DOTTED_GROUP((a) + (b) + 2, c),    \
-		  DOTTED_GROUP((a) + (b) + (c) + 3, d) },                                          \
-		{ DOTTED_LEAST(a), DOTTED_LEAST(b), DOTTED_LEAST(c), DOTTED_LEAST(d) },            \
-		DOTTED_MARKS(a, b, c, d),                                                          \
+	[DOTTED_AT(a, b, c, d)] = {                                                                \
+		.from = { DOTTED_GROUP(0, a), DOTTED_GROUP((a) + 1, b),                            \
+			  DOTTED_GROUP((a) + (b) + 2, c), DOTTED_GROUP((a) + (b) + (c) + 3, d) },  \
+		.least = { DOTTED_LEAST(a), DOTTED_LEAST(b), DOTTED_LEAST(c), DOTTED_LEAST(d) },   \
+		.marks = DOTTED_MARKS(a, b, c, d),                                                 \
 	},
 #define DOTTED_1(a, b, c) DOTTED_ENTRY(a, b, c, 1) DOTTED_ENTRY(a, b, c, 2) DOTTED_ENTRY(a, b, c, 3)
 #define DOTTED_2(a, b)	  DOTTED_1(a, b, 1) DOTTED_1(a, b, 2) DOTTED_1(a, b, 3)

@@ -8,10 +8,9 @@
 enum { QUICK_BEYOND = 80 };
 
 /*
- * The fast way to what flow_parse does, for lines as AWS writes them: single spaces, numbers below
- * 10^16. True: flow_parse says the same of the line, value by value; and the flow is
- * roomy and perhaps verbatim. False says nothing: ask flow_parse. QUICK_BEYOND octets
- * behind the line must be there.
+ * The fast way to what flow_parse does, for lines as AWS writes them: single spaces, numbers that fit
+ * without leading zeros to make them longer. True: flow_parse says the same of the line, value by value.
+ * False says nothing: ask flow_parse. QUICK_BEYOND octets behind the line must be there.
  */
 typedef bool (*quick_parser)(struct flow *flow, const struct format *format, struct slice line);
 

@@ -33,7 +33,7 @@ static void rig_begin(struct rig *r, const char *format)
 
 static void see_of(struct rig *r, const char *group, const char *line)
 {
-	struct flow flow = { .roomy = false };
+	struct flow flow;
 	struct fault fault;
 	struct origin origin = { .group = slice_text(group) };
 	assert_true(flow_parse(&flow, &r->format, slice_text(line), &fault));
