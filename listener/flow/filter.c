@@ -2,7 +2,7 @@
 /*
  * A flow through a compiled filter: in comes a flow, out comes whether it is wanted. How terms are
  * wired is in filter_program.h; what they mean, filter_parse.c has decided. On the path of every
- * record: values are read by flow_value, and a term costs a few comparisons, or with a long list as many
+ * record: values are read as flow.h says, and a term costs a few comparisons, or with a long list as many
  * as its length has binary digits. What a record says no processor can foretell, so few branches depend
  * on it.
  */
@@ -172,21 +172,25 @@ static APART bool has_apart(const struct filter *f, const struct term *t, const 
 	}
 }
 
-static inline bool has(const struct filter *f, const struct term *t, const struct value *v)
+/* Of a column that has this text. A whole value is made of it only for what needs more than the term. */
+static inline bool has(const struct filter *f, const struct term *t, const struct flow *flow,
+		       unsigned column, struct slice text)
 {
+	const struct address *a = &flow->value[column].address;
 	if (t->test == TEST_RANGE)
-		return v->number - t->low <= t->span;
+		return flow_number_of(flow, column, text) - t->low <= t->span;
 	if (t->test == TEST_KEY)
-		return (v->text.len == t->span) & (filter_key(v->text, true) == t->low);
+		return (text.len == t->span) & (filter_key(text, true) == t->low);
 	if (t->test == TEST_BLOCK)
-		return (v->address.version == 4) & (number_v4(&v->address) - t->low <= t->span);
-	return has_apart(f, t, v);
+		return (a->version == 4) & (number_v4(a) - t->low <= t->span);
+	return has_apart(f, t, flow_column(flow, column));
 }
 
 static inline bool holds(const struct filter *f, const struct term *t, const struct flow *flow)
 {
-	const struct value *v = flow_value(flow, t->field);
-	return v == NULL ? t->absent : has(f, t, v) != t->negated;
+	int column = flow->format->place[t->field];
+	struct slice text = column < 0 ? SLICE_NONE : flow_text(flow, (unsigned)column);
+	return text.len == 0 ? t->absent : has(f, t, flow, (unsigned)column, text) != t->negated;
 }
 
 bool filter_keeps(const struct filter *filter, const struct flow *flow)

@@ -127,6 +127,13 @@ static inline const struct address *flow_address(const struct flow *flow, enum f
 	return &flow->value[column].address;
 }
 
+/* The number or time of a column that has this text, which is not empty. */
+static inline uint64_t flow_number_of(const struct flow *flow, unsigned column, struct slice text)
+{
+	return flow->words.line.len == 0 ? flow->value[column].number
+					 : digits_number(text.data, text.len);
+}
+
 /* A field's number or time alone; 0 where flow_value gives NULL. */
 static inline uint64_t flow_number(const struct flow *flow, enum field field)
 {
@@ -134,10 +141,7 @@ static inline uint64_t flow_number(const struct flow *flow, enum field field)
 	if (column < 0)
 		return 0;
 	struct slice text = flow_text(flow, (unsigned)column);
-	if (text.len == 0)
-		return 0;
-	return flow->words.line.len == 0 ? flow->value[column].number
-					 : digits_number(text.data, text.len);
+	return text.len == 0 ? 0 : flow_number_of(flow, (unsigned)column, text);
 }
 
 /* The text of a field; empty where flow_value gives NULL. */
