@@ -10,7 +10,7 @@
 #include "encode/encoder.h"
 #include "flow/quick.h"
 
-enum { MUTATIONS = 60 };
+enum { MUTATIONS = 25 };
 
 static const char *const outputs[] = { "ftsq", "csv", "json", "ipfix-csv" };
 
