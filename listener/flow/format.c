@@ -81,36 +81,48 @@ bool format_has(const struct format *f, struct slice name)
 	return false;
 }
 
-/* What its kind means for the next column. */
-static void add_kind(struct format *f, enum field_kind kind)
+/* What its kind means for a column. */
+static void set_kind(struct format *f, unsigned column, enum field_kind kind)
 {
 	/* Below 100, 10,000, 10^9 and 10^19. */
 	static const uint8_t sure[] = {
 		[FIELD_U8] = 2,	  [FIELD_U16] = 4,   [FIELD_U32] = 9,
 		[FIELD_U64] = 19, [FIELD_TIME] = 19,
 	};
-	uint64_t bit = (uint64_t)1 << (f->count % 64);
-	f->kind[f->count] = (uint8_t)kind;
+	uint64_t bit = (uint64_t)1 << (column % 64);
+	f->kind[column] = (uint8_t)kind;
 	if (kind == FIELD_TIME)
-		f->times[f->count / 64] |= bit;
+		f->times[column / 64] |= bit;
 	if (kind == FIELD_ADDRESS)
-		f->addresses[f->count / 64] |= bit;
+		f->addresses[column / 64] |= bit;
 	if (kind < FIELD_U8)
 		return;
-	f->numbers[f->count / 64] |= bit;
-	f->sure[f->count] = sure[kind];
+	f->numbers[column / 64] |= bit;
+	f->sure[column] = sure[kind];
 }
 
-static void add_key(struct format *f, struct slice name)
+static void set_key(struct format *f, unsigned column, struct slice name)
 {
-	bool number = f->kind[f->count] >= FIELD_U8;
-	char *key = f->column[f->count].key;
-	memset(key, 0, sizeof(f->column[f->count].key));
+	bool number = f->kind[column] >= FIELD_U8;
+	char *key = f->column[column].key;
+	memset(key, 0, sizeof(f->column[column].key));
 	memcpy(key, ",\"", KEY_BEFORE);
 	for (size_t i = 0; i < name.len; i++)
 		key[KEY_BEFORE + i] = name.data[i] == '-' ? '_' : name.data[i];
 	memcpy(key + KEY_BEFORE + name.len, number ? "\":" : "\":\"", number ? 2 : 3);
-	f->column[f->count].key_len = (uint8_t)(KEY_BEFORE + name.len + (number ? 2 : 3));
+	f->column[column].key_len = (uint8_t)(KEY_BEFORE + name.len + (number ? 2 : 3));
+}
+
+/* What a column's field says of it; its name is there. */
+static void set_field(struct format *f, unsigned column, enum field field)
+{
+	f->column[column].field = field;
+	if (field == FIELD_UNKNOWN)
+		f->unknown++;
+	else
+		f->place[field] = (int16_t)column;
+	set_kind(f, column, field_kind(field));
+	set_key(f, column, format_column_name(f, column));
 }
 
 static enum format_error add_column(struct format *f, struct slice name, enum field field,
@@ -122,15 +134,9 @@ static enum format_error add_column(struct format *f, struct slice name, enum fi
 		return FORMAT_TOO_MANY;
 	if (field == FIELD_UNKNOWN ? format_has(f, name) : f->place[field] >= 0)
 		return FORMAT_TWICE;
-	if (field == FIELD_UNKNOWN)
-		f->unknown++;
-	else
-		f->place[field] = (int16_t)f->count;
-	add_kind(f, field_kind(field));
-	f->column[f->count].field = field;
 	f->column[f->count].name_len = (uint8_t)name.len;
 	memcpy(f->column[f->count].name, name.data, name.len);
-	add_key(f, name);
+	set_field(f, f->count, field);
 	f->count++;
 	return FORMAT_OK;
 }
@@ -180,9 +186,7 @@ void format_take_derived(struct format *f)
 		enum field field = field_derived_by_name(format_column_name(f, i));
 		if (f->column[i].field != FIELD_UNKNOWN || field == FIELD_UNKNOWN)
 			continue;
-		f->column[i].field = field;
-		f->kind[i] = (uint8_t)field_kind(field);
-		f->place[field] = (int16_t)i;
+		set_field(f, i, field);
 		f->unknown--;
 	}
 }

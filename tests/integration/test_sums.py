@@ -302,6 +302,15 @@ def test_columns_may_be_chosen(files):
         for row in sums_of(records, ["srcaddr", "action"])]
 
 
+def test_columns_may_be_chosen_as_json(files):
+    records, paths = files
+    done = harness.read("--aggregate", "action", "-o", "json:-", "--fields", "bytes,action,flows",
+                        files=paths)
+    found = [json.loads(line) for line in done.lines]
+    assert [(row["bytes"], row.get("action"), row["flows"]) for row in found] == [
+        (row["bytes"], row["action"], row["flows"]) for row in sums_of(records, ["action"])]
+
+
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_collector_gets_all_in_one_session(tmp_path, flows, workers):
     """Of the worker that read last; the others have nothing to say."""

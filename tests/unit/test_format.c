@@ -186,6 +186,27 @@ static void test_columns_limit(void **state)
 	assert_int_equal(format_parse(&f, SLICE_LITERAL("default"), 14, &where), FORMAT_OK);
 }
 
+/* A column of text that becomes one of numbers is that in every way. */
+static void test_derived(void **state)
+{
+	(void)state;
+	static struct format f;
+	static struct format same;
+	struct slice where;
+	assert_int_equal(format_parse(&f, SLICE_LITERAL("action flows"), 2, &where), FORMAT_OK);
+	assert_int_equal(f.unknown, 1);
+	format_take_derived(&f);
+	assert_int_equal(format_parse(&same, SLICE_LITERAL("action"), 2, &where), FORMAT_OK);
+	assert_int_equal(format_add(&same, FIELD_FLOWS), FORMAT_OK);
+	assert_int_equal(f.unknown, 0);
+	assert_int_equal(f.place[FIELD_FLOWS], 1);
+	assert_int_equal(f.kind[1], FIELD_U64);
+	assert_int_equal(f.sure[1], same.sure[1]);
+	assert_int_equal(f.numbers[0], same.numbers[0]);
+	assert_string_equal(f.column[1].key, ",\"flows\":");
+	assert_string_equal(same.column[1].key, f.column[1].key);
+}
+
 /* ---- header lines --------------------------------------------------------------------------- */
 
 static const struct {
@@ -391,15 +412,11 @@ static void test_camel_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),
-		cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_columns_limit),
-		cmocka_unit_test(test_headers),
-		cmocka_unit_test(test_records_are_no_headers),
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_camel_names),
+		cmocka_unit_test(test_good),	      cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_columns_limit), cmocka_unit_test(test_derived),
+		cmocka_unit_test(test_headers),	      cmocka_unit_test(test_records_are_no_headers),
+		cmocka_unit_test(test_table),	      cmocka_unit_test(test_names),
+		cmocka_unit_test(test_kinds),	      cmocka_unit_test(test_camel_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
