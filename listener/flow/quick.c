@@ -257,7 +257,8 @@ static inline bool take_block(struct reading *r, const struct block *b, size_t a
 {
 	uint64_t begins = b->spaces << 1 | r->space;
 	unsigned count = (unsigned)__builtin_popcountll(b->spaces);
-	if (count > r->format->count - r->columns)
+	unsigned left = r->format->count - r->columns;
+	if (left == 0 || count > left)
 		return false;
 	keep_begins(&r->words->begin[r->columns + 1], at, b->spaces, count);
 	check_numbers(r, b, begins);

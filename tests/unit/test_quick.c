@@ -264,6 +264,33 @@ static void test_widths(void **state)
 		assert_int_equal(w.taken[i], w.good);
 }
 
+/* As many columns as there may be, and behind them more than a block without a space. */
+static void test_more_columns(void **state)
+{
+	(void)state;
+	static struct way w;
+	struct buf format;
+	struct buf line;
+	buf_init(&format, 1 << 16);
+	buf_init(&line, 1 << 16);
+	way_init(&w);
+	for (unsigned i = 0; i < COLUMN_LIMIT; i++) {
+		char name[32];
+		(void)snprintf(name, sizeof(name), "u%u ", i);
+		add_text(&format, name);
+		add_text(&line, "7 ");
+	}
+	assert_true(buf_add(&format, "", 1));
+	set_format(&w, format.data);
+	for (unsigned i = 0; i < 200; i++) {
+		add_text(&line, "7");
+		check_line(&w, buf_slice(&line));
+	}
+	assert_int_equal(w.good, 0);
+	buf_deinit(&format);
+	buf_deinit(&line);
+}
+
 /* Each group with each of these texts, which are all of the shapes there are, and some that are none. */
 static void test_dotted(void **state)
 {
@@ -352,8 +379,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),   cmocka_unit_test(test_all_taken),
-		cmocka_unit_test(test_widths), cmocka_unit_test(test_dotted),
-		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_widths), cmocka_unit_test(test_more_columns),
+		cmocka_unit_test(test_dotted), cmocka_unit_test(test_ranges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
