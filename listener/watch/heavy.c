@@ -158,7 +158,6 @@ void heavy_add_all(struct heavy *t, const struct heavy_key *key, const uint64_t 
 		   unsigned count)
 {
 	bool hit;
-	uint64_t total = 0;
 	uint64_t hash[HEAVY_BATCH];
 	for (unsigned i = 0; i < count; i++)
 		hash[i] = heavy_hash(t->seed, key[i]);
@@ -167,9 +166,8 @@ void heavy_add_all(struct heavy *t, const struct heavy_key *key, const uint64_t 
 			continue;
 		uint64_t w = limited(weight[i]);
 		(void)add(set_of(t, hash[i]), key[i], hash[i], w, &hit);
-		total += w;
+		t->total = heavy_sum(t->total, w);
 	}
-	t->total = heavy_sum(t->total, total);
 }
 
 static inline uint64_t lane(uint64_t h, uint64_t word, uint64_t factor)

@@ -7,11 +7,13 @@
 
 #include <stdbool.h>
 
+#include "watch/heavy.h"
+
 enum { PLACES = SERIES_SECONDS + 1 };
 
 void second_add(struct second *to, const struct second *more)
 {
-#define X(member, help) to->member += more->member;
+#define X(member, help) to->member = heavy_sum(to->member, more->member);
 	SERIES(X)
 #undef X
 }

@@ -235,6 +235,26 @@ static void test_sums_do_not_overflow(void **state)
 	heavy_deinit(&more);
 }
 
+/* So much that all of one batch comes to 2^64. */
+static void test_a_batch_does_not_overflow(void **state)
+{
+	(void)state;
+	struct heavy t;
+	struct heavy_key key[HEAVY_BATCH];
+	uint64_t weight[HEAVY_BATCH];
+	for (unsigned i = 0; i < HEAVY_BATCH; i++) {
+		key[i] = key_of(i);
+		weight[i] = UINT64_MAX;
+	}
+	make(&t);
+	heavy_add_all(&t, key, weight, HEAVY_BATCH);
+	assert_int_equal(t.total, UINT64_MAX);
+	assert_int_equal(heavy_find(&t, key_of(5)).most, HEAVY_LIMIT);
+	heavy_clear(&t);
+	assert_int_equal(heavy_find(&t, key_of(5)).most, 0);
+	heavy_deinit(&t);
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static uint64_t sum_of_name(const struct heavy *t, struct slice name, bool cut)
@@ -372,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_a_batch_is_as_one_by_one),
 		cmocka_unit_test(test_bounds_hold_when_merged),
 		cmocka_unit_test(test_sums_do_not_overflow),
+		cmocka_unit_test(test_a_batch_does_not_overflow),
 		cmocka_unit_test(test_names_of_every_length),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_short_names_differ_in_any_octet),
