@@ -224,7 +224,8 @@ static inline void add_run(struct run *run, struct heavy *top, struct slice name
 			return;
 		}
 		run->len = name.len;
-		memcpy(run->name, name.data, name.len);
+		if (name.len > 0)
+			memcpy(run->name, name.data, name.len);
 	}
 	run->weight = heavy_sum(run->weight, weight);
 }

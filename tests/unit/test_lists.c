@@ -31,11 +31,12 @@ static void rig_begin(struct rig *r, const char *format)
 	r->now = BEGIN;
 }
 
+/* group: NULL where a document does not say. */
 static void see_of(struct rig *r, const char *group, const char *line)
 {
 	struct flow flow;
 	struct fault fault;
-	struct origin origin = { .group = slice_text(group) };
+	struct origin origin = { .group = group == NULL ? SLICE_NONE : slice_text(group) };
 	assert_true(flow_parse(&flow, &r->format, slice_text(line), &fault));
 	flow.origin = &origin;
 	watch_flow(r->watch, &flow, r->now * 1000 + 7);
@@ -88,7 +89,7 @@ static void test_what_counts_where(void **state)
 	see(&r, LINE("eni-4", "2001:db8::1", "10.0.0.2", "22", "6", "40", "REJECT"));
 	see(&r, LINE("eni-4", "2001:db8::1", "10.0.0.2", "22", "6", "0", "REJECT"));
 	see_of(&r, "other", LINE("-", "-", "-", "53", "17", "9", "REJECT"));
-	see_of(&r, "", LINE("eni-4", "10.0.0.9", "10.0.0.1", "0", "1", "7", "REJECT"));
+	see_of(&r, NULL, LINE("eni-4", "10.0.0.9", "10.0.0.1", "0", "1", "7", "REJECT"));
 	go_to(&r, BEGIN + 1);
 	check_list(&r, WINDOW_MINUTE, LIST_SOURCES, "10.0.0.1 1500, 2001:db8::1 40, 10.0.0.9 7");
 	check_list(&r, WINDOW_MINUTE, LIST_DESTINATIONS, "10.0.0.2 1040, 10.0.0.3 500, 10.0.0.1 7");
@@ -294,6 +295,17 @@ static void test_series_ring(void **state)
 	check_second(&s, newest, 0, 0, 0);
 }
 
+/* Bytes that flows say they had come to no less than the most there can be. */
+static void test_a_second_does_not_overflow(void **state)
+{
+	(void)state;
+	struct series s = { .newest = 0 };
+	const struct second one = { .flows = 1, .bytes = UINT64_MAX };
+	series_add(&s, BEGIN, &one);
+	series_add(&s, BEGIN, &one);
+	check_second(&s, BEGIN, 2, UINT64_MAX, 0);
+}
+
 /* ---- JSON strings ------------------------------------------------------------------------------ */
 
 static void test_json_strings(void **state)
@@ -346,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_seconds_without_readers),
 		cmocka_unit_test(test_series_ring),
+		cmocka_unit_test(test_a_second_does_not_overflow),
 		cmocka_unit_test(test_json_strings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
