@@ -626,13 +626,13 @@ const struct option_row option_rows[] = {
 	  .set = set_tls_output_key,
 	  .help = "the private key of --tls-output-cert (PEM)" },
 	{ .name = "http",
+	  .heading = "What it says",
 	  .form = OPTION_VALUE,
 	  .value = "[ADDR:]PORT",
 	  .set = set_http,
-	  .help = "answer there over HTTP: /metrics for Prometheus, /healthz; without ADDR to this "
-		  "machine alone" },
+	  .help = "answer there over HTTP, without ADDR to this machine alone: / is a live page, "
+		  "/metrics is for Prometheus, /healthz for load balancers" },
 	{ .name = "ready-file",
-	  .heading = "What it says",
 	  .form = OPTION_VALUE,
 	  .value = "FILE",
 	  .set = set_ready_file,

@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 /*
- * What a peer may cost us, and how collectors are treated. Each row is a member of struct limits, a command line option and a
- * key of the configuration file: member, option, unit, default, least, greatest, why.
+ * What a peer may cost us, and how collectors are treated. Each row is a member of struct limits, a
+ * command line option and a key of the configuration file: member, option, unit, default, least,
+ * greatest, why.
  *   SIZE   octets, typed as 512, 64K, 16M or 1G (powers of 1024)
  *   COUNT  a plain number
  *   TIME   seconds

@@ -42,8 +42,8 @@ bool logevents_next(struct logevents *e, struct event *event);
 
 /*
  * Reads a transformer's object, {"srcAddr": "10.0.0.1", "bytes": 40, ...}, into a flow of
- * format_every_field(). text begins with its brace. Unknown members are left out. The flow borrows from text, and from
- * scratch where there were escapes. False for FAULT_MESSAGE_JSON, or a field's own fault.
+ * format_every_field(). text begins with its brace. Unknown members are left out. The flow borrows from
+ * text, and from scratch where there were escapes. False for FAULT_MESSAGE_JSON, or a field's own fault.
  */
 MUST_CHECK bool logevents_parse_json(struct flow *flow, struct slice text, unsigned max_depth,
 				     struct buf *scratch, struct fault *fault);

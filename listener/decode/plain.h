@@ -23,10 +23,10 @@ struct plain_head {
  *   `--- before ----------------------------------------'`---- len --------'
  *                                                         at
  *
- * without a space or an escape, and with ids and times as long as those before. While the scanner (json.h) finds out whether the document is valid, it
- * asks here at every place where an element of a level 2 array may stand; runs of such events are held
- * against what the last one looked like up to its message, many octets at a time, and where their
- * messages lie is kept. So the converter that comes
+ * without a space or an escape, and with ids and times as long as those before. While the scanner
+ * (json.h) finds out whether the document is valid, it asks here at every place where an element of a
+ * level 2 array may stand; runs of such events are held against what the last one looked like up to its
+ * message, many octets at a time, and where their messages lie is kept. So the converter that comes
  * after need not look for them again. Whatever is written in another way is the scanner's and the
  * walkers' as before, one event at a time: the answers are the same with and without, only later.
  */
