@@ -72,11 +72,6 @@ static bool text_is(const struct flow *flow, enum field field, const char *text)
 	return slice_equal(flow_field_text(flow, field), slice_text(text));
 }
 
-static uint64_t number(const struct flow *flow, enum field field)
-{
-	return flow_number(flow, field);
-}
-
 static uint64_t by_action(const struct flow *flow, uint64_t accept, uint64_t reject)
 {
 	if (text_is(flow, FIELD_ACTION, "ACCEPT"))
@@ -174,8 +169,8 @@ static uint64_t interface(const struct flow *flow, bool egress)
 
 /* ---- every element --------------------------------------------------------------------------- */
 
-void element_of(const struct flow *flow, enum element element, unsigned variant,
-		struct element_value *v)
+static void address_of(const struct flow *flow, enum element element, unsigned variant,
+		       struct element_value *v)
 {
 	switch (element) {
 	case ELEMENT_SOURCE_IPV4:
@@ -194,55 +189,54 @@ void element_of(const struct flow *flow, enum element element, unsigned variant,
 	case ELEMENT_VIEW_DESTINATION_IPV6:
 		address(flow_value(flow, FIELD_DSTADDR), v);
 		return;
-	case ELEMENT_EXPORTER_IPV4:
-	case ELEMENT_EXPORTER_IPV6:
+	default: /* the exporter's */
 		v->address = &flow->source->address;
 		v->text = slice_text(flow->source->exporter);
-		return;
+	}
+}
+
+static uint64_t number_of(const struct flow *flow, enum element element)
+{
+	switch (element) {
 	case ELEMENT_SOURCE_PORT:
-		v->number = number(flow, FIELD_SRCPORT);
-		return;
+		return flow_number(flow, FIELD_SRCPORT);
 	case ELEMENT_DESTINATION_PORT:
-		v->number = number(flow, FIELD_DSTPORT);
-		return;
+		return flow_number(flow, FIELD_DSTPORT);
 	case ELEMENT_PROTOCOL:
-		v->number = number(flow, FIELD_PROTOCOL);
-		return;
+		return flow_number(flow, FIELD_PROTOCOL);
 	case ELEMENT_PACKETS:
-		v->number = number(flow, FIELD_PACKETS);
-		return;
+		return flow_number(flow, FIELD_PACKETS);
 	case ELEMENT_OCTETS:
-		v->number = number(flow, FIELD_BYTES);
-		return;
+		return flow_number(flow, FIELD_BYTES);
 	case ELEMENT_FLOWS:
-		v->number = number(flow, FIELD_FLOWS);
-		return;
+		return flow_number(flow, FIELD_FLOWS);
 	case ELEMENT_START:
-		v->number = time_milliseconds(number(flow, FIELD_START));
-		return;
+		return time_milliseconds(flow_number(flow, FIELD_START));
 	case ELEMENT_END:
-		v->number = time_milliseconds(number(flow, FIELD_END));
-		return;
+		return time_milliseconds(flow_number(flow, FIELD_END));
 	case ELEMENT_TCP_CONTROL_BITS:
 		/* One octet (elements.h): the bits above are not TCP's eight flags. */
-		v->number = number(flow, FIELD_TCP_FLAGS) & UINT8_MAX;
-		return;
+		return flow_number(flow, FIELD_TCP_FLAGS) & UINT8_MAX;
 	case ELEMENT_FORWARDING_STATUS:
-		v->number = by_action(flow, 64, 130);
-		return;
+		return by_action(flow, 64, 130);
 	case ELEMENT_FIREWALL_EVENT:
-		v->number = by_action(flow, 1, 3);
-		return;
+		return by_action(flow, 1, 3);
 	case ELEMENT_DIRECTION:
-		v->number = leaves(flow);
-		return;
+		return leaves(flow);
 	case ELEMENT_INGRESS_INTERFACE:
-		v->number = interface(flow, false);
-		return;
+		return interface(flow, false);
 	case ELEMENT_EGRESS_INTERFACE:
-		v->number = interface(flow, true);
-		return;
+		return interface(flow, true);
 	default:
-		return;
+		return 0;
 	}
+}
+
+void element_of(const struct flow *flow, enum element element, unsigned variant,
+		struct element_value *v)
+{
+	if (element_info[element].type == ELEMENT_ADDRESS)
+		address_of(flow, element, variant, v);
+	else
+		v->number = number_of(flow, element);
 }

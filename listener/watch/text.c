@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Text of printf's formats into a buffer that grows up to its maximum. What has no room there, or no
+ * memory, leaves the text as it was and marked as failed for good; who made it looks at that once.
+ */
 #include "watch/text.h"
 
 #include <stdarg.h>
