@@ -31,8 +31,9 @@ class Traffic:
         self.rng = random.Random(seed)
         self.clients = [f"10.{self.rng.randrange(60, 64)}.{self.rng.randrange(256)}."
                         f"{self.rng.randrange(1, 255)}" for _ in range(3000)]
-        self.scanners = [".".join(str(self.rng.choice(range(1, 224))) for _ in range(4))
-                         for _ in range(150)]
+        outside = [f"{net}.{host}" for net in ("192.0.2", "198.51.100", "203.0.113")
+                   for host in range(1, 255)]  # for documentation (RFC 5737)
+        self.scanners = self.rng.sample(outside, 150)
         self.interfaces = {group: [f"eni-0{self.rng.getrandbits(64):016x}" for _ in range(9)]
                            for group in GROUPS}
 
