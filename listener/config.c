@@ -114,6 +114,17 @@ static bool set_option(struct config *c, const struct option_row *row, const cha
 	return false;
 }
 
+/* What --read does not use. In a file it may be there for those who listen. */
+static void tell_unused(const bool *given)
+{
+	static const char *const listening[] = { "listen",   "allow", "token-file", "ready-file",
+						 "tls-cert", "spool", "http" };
+	for (size_t i = 0; i < sizeof(listening) / sizeof(*listening); i++)
+		if (given[option_by_name(listening[i]) - option_rows])
+			log_warn("config", "--%s is for listening, and --read does not use it",
+				 listening[i]);
+}
+
 /* Goes over argv; only_config: look for --config and for what makes it needless, no more. */
 static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 {
@@ -144,9 +155,8 @@ static bool read_line(struct config *c, int argc, char **argv, bool only_config)
 	}
 	c->file = argv + optind;
 	c->files = (size_t)(argc - optind);
-	/* In a file it may be there for those who listen. */
-	if (!only_config && c->read && cleared[option_by_name("spool") - option_rows])
-		log_warn("config", "--spool is for listening, and --read does not use it");
+	if (!only_config && c->read)
+		tell_unused(cleared);
 	return true;
 }
 

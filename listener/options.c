@@ -156,8 +156,11 @@ static bool read_format(struct format **format, const char *value, const char *w
 	enum format_error error = format_parse(f, slice_text(value), COLUMN_LIMIT, &name);
 	if (error != FORMAT_OK) {
 		free(f);
-		return option_wrong(why, "%s: \"%s\"", format_error_text(error),
-				    log_escape(name, text));
+		return option_wrong(why, "%s: \"%s\"%s", format_error_text(error),
+				    log_escape(name, text),
+				    error != FORMAT_EMPTY || derived
+					    ? ""
+					    : "; in a shell ${...} stands in single quotes");
 	}
 	if (derived)
 		format_take_derived(f);
@@ -227,8 +230,10 @@ static void show_filter(const char *value)
 	char carets[FILTER_SHOWN + 1];
 	if (!filter_compile(&filter, slice_text(value), &mistake)) {
 		filter_show(slice_text(value), &mistake, shown, carets);
-		log_error("config", "  %s", shown);
-		log_error("config", "  %s", carets);
+		if (shown[strspn(shown, " ")] != '\0') {
+			log_error("config", "  %s", shown);
+			log_error("config", "  %s", carets);
+		}
 	}
 	filter_free(&filter);
 }
@@ -636,12 +641,13 @@ const struct option_row option_rows[] = {
 	  .form = OPTION_VALUE,
 	  .value = "FILE",
 	  .set = set_ready_file,
-	  .help = "write the bound addresses there, one a line, once everything is up" },
+	  .help = "write the bound addresses there, one a line, that of --http last and behind the word "
+		  "http, once everything is up; what an earlier run left is removed at the start" },
 	{ .name = "check-config",
 	  .form = OPTION_FLAG,
 	  .line_only = true,
 	  .set = set_check,
-	  .help = "say what would run, then exit; nothing is opened" },
+	  .help = "say what would run, then exit; nothing is listened to, connected to or written" },
 #define X(member, option, unit, standard, least, greatest, why)                                    \
 	{ .name = (option),                                                                        \
 	  .form = OPTION_VALUE,                                                                    \

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -465,6 +466,15 @@ static bool write_ready_file(struct service *s)
 	return ok;
 }
 
+/* What an earlier run has left says nothing of this one. */
+static void remove_ready_file(const struct config *config)
+{
+	const char *path = config->read ? NULL : config->ready_file;
+	if (path != NULL && unlink(path) != 0 && errno != ENOENT)
+		log_warn("main", "cannot remove option=\"--ready-file %s\" error=\"%s\"", path,
+			 strerror(errno));
+}
+
 /* Nobody is listened to before there is somewhere to put what they send. */
 static void on_all_up(struct service *s)
 {
@@ -707,6 +717,7 @@ int service_run(const struct config *config, int argc, char **argv)
 	notify_init(&s->notify);
 	if (!config->read)
 		raise_file_limit(config);
+	remove_ready_file(config);
 	make_plan(s);
 	bool taken = config->read || inherited_take(&s->inherited);
 	if (taken && prepare_watching(s) && make_first(s)) {

@@ -138,6 +138,36 @@ def test_a_ready_file_that_cannot_be_written_is_1(tmp_path):
     assert re.search("ERROR main: .*ready-file", result.err)
 
 
+def test_a_ready_file_of_an_earlier_run_goes_first(tmp_path):
+    """Who waits for it is not deceived by a start that fails."""
+    ready = tmp_path / "ready"
+    ready.write_text("127.0.0.1:9\n")
+    harness.run("-l", "127.0.0.1:0", "--ready-file", ready, "-o", "csv:missing/f", status=1, cwd=tmp_path)
+    assert not ready.exists()
+
+
+@pytest.mark.parametrize("options", [
+    ["--http", "0"], ["-l", "127.0.0.1:0"], ["--allow", "10.0.0.0/8"], ["--ready-file", "ready"], ["--spool", "s"]])
+def test_what_reading_does_not_use_is_told(tmp_path, options):
+    (tmp_path / "ready").write_text("another's")
+    result = harness.run(*options, "--read", "-", stdin=payloads.plain(payloads.records(1)), cwd=tmp_path)
+    name = {"-l": "--listen"}.get(options[0], options[0])
+    assert f"WARN config: {name} is for listening, and --read does not use it" in result.err
+    assert (tmp_path / "ready").read_text() == "another's"
+
+
+def test_a_format_that_the_shell_has_eaten(tmp_path):
+    result = harness.run("-f", " ", status=2)
+    assert "no field in it" in result.err and "single quotes" in result.err
+    assert "single quotes" not in harness.run("--fields", " ", status=2).err
+
+
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_an_empty_filter_has_nothing_to_point_at(nothing):
+    result = harness.run("--filter", nothing, status=2)
+    assert result.err.startswith("ERROR config: ") and result.err.count("\n") == 1
+
+
 def test_the_ready_file_has_every_address(tmp_path, start):
     with start("--listen", "[::1]:0", "--listen", "127.0.0.2:0") as daemon:
         with open(daemon.ready_path, encoding="ascii") as file:

@@ -285,7 +285,7 @@ def test_a_mistake_in_the_configuration_is_shown_too(tmp_path):
                         "ERROR config:              ^^^^^^^^^^", ""]
 
 
-@pytest.mark.parametrize("text", ["", "no-such = 1", "dstport", "dstport = x", "(dstport = 1", "srcaddr in /8",
+@pytest.mark.parametrize("text", ["no-such = 1", "dstport", "dstport = x", "(dstport = 1", "srcaddr in /8",
                                   "dstport = 1)", "dstport = 65536", "\x01\xe9", "action = \"", "x" * 70000])
 def test_mistakes_exit_with_2(text):
     result = harness.run("--filter", text, status=2)
