@@ -230,6 +230,14 @@ static bool is_printable(struct slice text)
 	return true;
 }
 
+/* The first line of a browser's or a probe's words (RFC 9112 section 3). */
+static bool is_http(struct slice text)
+{
+	const struct slice end = SLICE_LITERAL(" HTTP/1.1");
+	return text.len > end.len &&
+	       slice_equal(slice_of(text.data + text.len - end.len, end.len), end);
+}
+
 static void tell_columns(const struct intake *i, const struct event *event,
 			 const struct fault *fault, const char *sample)
 {
@@ -238,6 +246,13 @@ static void tell_columns(const struct intake *i, const struct event *event,
 	if (!is_printable(event->text)) {
 		log_warn("flow",
 			 "neither gzip nor JSON nor text: no flow log peer=%s octets=\"%s\"",
+			 i->peer, sample);
+		return;
+	}
+	if (is_http(event->text)) {
+		log_warn("flow",
+			 "an HTTP request, which is no flow log; --http has a port of its own "
+			 "peer=%s record=\"%s\"",
 			 i->peer, sample);
 		return;
 	}

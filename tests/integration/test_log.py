@@ -64,3 +64,12 @@ def test_each_reason_is_told_once_for_a_peer(served):
     assert len(served.log_lines("WARN")) <= 4
     s = served.stats()
     assert (s["payloads_rejected"], s["rejected"], s["closed_command"]) == (40, 20, 20)
+
+
+def test_a_browser_at_the_wrong_port_is_told_apart(start):
+    with start() as daemon:
+        with daemon.connect() as peer:
+            peer.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").half_close()
+            assert peer.rest() == b""
+        assert daemon.log_lines("WARN flow: an HTTP request, which is no flow log; --http has a port of its own "
+                                'peer=127.0.0.1 record="GET /metrics HTTP/1.1"')
