@@ -92,9 +92,11 @@ int publisher_open(struct publisher **p, const struct config *config, const stru
 	*p = new;
 	const struct counts none = { .stats = { 0 } };
 	publisher_put(new, &none, config, PUBLISHED_STARTING);
-	int error = new->number == 0
-			    ? -ENOMEM
-			    : http_open(&new->http, &config->http, watch_routes, new->board);
+	int error = -ENOMEM;
+	if (new->number == 0)
+		log_error("http", "out of memory");
+	else
+		error = http_open(&new->http, &config->http, watch_routes, new->board);
 	if (error != 0)
 		publisher_close(p);
 	return error;

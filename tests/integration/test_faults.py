@@ -13,6 +13,7 @@ import collections
 import concurrent.futures
 import errno
 import hashlib
+import http.client
 import itertools
 import json
 import os
@@ -394,6 +395,34 @@ def play_listen(run):
     if run.end() == 0 or run.acked:
         run.check_csv("csv")
         run.check_ipfix("ipfix")
+
+
+def look(run):
+    """All that there is over HTTP: an answer, a word that there is none, or a connection's end."""
+    with open(run.ready, encoding="ascii") as file:
+        host, port = file.read().split()[-1].rsplit(":", 1)
+    for path in "/", "/metrics", "/healthz", "/api/summary", "/api/series", "/api/top/start", "/none":
+        try:
+            peer = http.client.HTTPConnection(host, int(port), timeout=harness.WAIT)
+            peer.request("GET", path)
+            status = peer.getresponse().status
+            assert status in ((404,) if path == "/none" else (200, 500, 503)), f"{path}: {status} {run}"
+        except (OSError, http.client.HTTPException) as e:
+            assert not isinstance(e, TimeoutError), f"no answer: {run}"
+        finally:
+            peer.close()
+
+
+def play_watch(run):
+    """--http: whatever fails for who looks, flows go on."""
+    if run.listen("--http", "0", "-o", f"csv:{run.path('csv')}"):
+        look(run)
+        for _ in range(2):
+            numbers, lines = run.lines(200)
+            run.put(payloads.decoded(lines), numbers)
+            look(run)
+    if run.end() == 0 or run.acked:
+        run.check_csv("csv")
 
 
 def play_replies(run):
