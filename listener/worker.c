@@ -13,6 +13,7 @@
 enum {
 	TURNS_NS = 5 * 1000 * 1000, /* turns in a row before I/O is looked at again */
 	FLUSH_MS = 20,		    /* no flow waits longer for its block to fill */
+	LADEN_PART = 4,		    /* of --max-in-flight */
 };
 
 /* ---- deliveries ------------------------------------------------------------------------------ */
@@ -190,6 +191,11 @@ void worker_hand_over(struct worker *w, struct hold *from, struct hold *to, size
 	to->octets += octets;
 	if (w->beyond == from && from->octets == 0)
 		w->beyond = to;
+}
+
+bool worker_is_laden(const struct worker *w)
+{
+	return w->held >= worker_share(w, w->config->limits.in_flight) / LADEN_PART;
 }
 
 void worker_release(struct worker *w, struct hold *hold)

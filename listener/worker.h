@@ -130,6 +130,11 @@ bool worker_may_leave(const struct worker *w);
 MUST_CHECK bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone);
 /* Octets that one owner holds are another's from here on. */
 void worker_hand_over(struct worker *w, struct hold *from, struct hold *to, size_t octets);
+/*
+ * Whether so much is held that who has a payload in the works need not be read from: there is enough
+ * to do without, and what it sends next waits as well where it is. Its own progress changes that.
+ */
+bool worker_is_laden(const struct worker *w);
 /* Gives everything back. */
 void worker_release(struct worker *w, struct hold *hold);
 

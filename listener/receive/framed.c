@@ -527,10 +527,18 @@ bool framed_busy(const struct conn *c)
 	return c->receiving != NULL || c->skip > 0 || c->in_len > 0 || c->put_count > 0;
 }
 
+/* Whether a PUT before the one that is being received has no answer yet. */
+static bool is_waited_for(const struct conn *c)
+{
+	const struct put *put = STAILQ_FIRST(&c->puts);
+	return put != NULL && put != c->receiving;
+}
+
+/* While much is held a peer has one payload there, and not all that it sends ahead. */
 bool framed_wants_input(const struct conn *c)
 {
 	return !c->ending && c->refuse_ms == 0 && !c->wants_room && !queue_is_full(c) &&
-	       c->in_len < CONN_INPUT;
+	       c->in_len < CONN_INPUT && !(is_waited_for(c) && worker_is_laden(c->worker));
 }
 
 /* A PUT whose octets will not come any more has no answer to wait for. */

@@ -136,3 +136,35 @@ def test_peers_that_stop_in_the_middle_do_not_hold_the_budget_for_ever(start):
         for peer in stuck:
             peer.close()
         assert daemon.terminate() == payloads.ftsq_lines(lines)
+
+
+def test_while_much_is_held_a_peer_has_one_payload_here_and_the_rest_waits_with_it(start, many):
+    """What is sent ahead has no use yet; who has nothing here is read from as ever."""
+    expected, octets = many
+    ahead = [payloads.records(1500) for _ in range(20)]
+    other = payloads.records(2)
+    with start("--max-in-flight", "4M", pipe=True) as daemon, daemon.connect() as first:
+        first.put("big", octets)
+        daemon.wait_stats(output0_full=1)
+        with daemon.connect(timeout=120) as eager, daemon.connect() as peer:
+            whole = b"".join(harness.command(f"e{n}", payloads.decoded(lines))
+                             for n, lines in enumerate(ahead))
+            assert len(whole) > 6 * harness.MIB
+            sender = threading.Thread(target=eager.send, args=(whole,), daemon=True)
+            sender.start()
+            daemon.wait_stats(puts=2)
+            peer.put("o", payloads.decoded(other))
+            assert eager.line() == "WAIT e0"
+            assert peer.line() == "WAIT o"
+            # A quarter of what may be held is much already.
+            assert harness.MIB < len(octets) < 3 * harness.MIB
+            assert daemon.stats()["bytes_in_flight"] < len(octets) + len(whole) / 10
+            assert sender.is_alive()
+            daemon.pipe.start_reading()
+            for n, lines in enumerate(ahead):
+                assert eager.reply() == f"ACK e{n} {len(lines)}"
+            assert first.reply() == f"ACK big {len(expected)}" and peer.reply() == "ACK o 2"
+            sender.join(harness.WAIT)
+        for lines in [*ahead, other]:
+            expected = expected + payloads.ftsq_lines(lines)
+        assert sorted(daemon.terminate()) == sorted(expected)
