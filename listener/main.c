@@ -2,6 +2,7 @@
 /* vpcflowd: AWS VPC Flow Logs in, flows out. Options in, exit status out; the rest is service.c. */
 #include <stdio.h>
 
+#include "base/memory.h"
 #include "config.h"
 #include "manual/manual.h"
 #include "service.h"
@@ -10,6 +11,7 @@ int main(int argc, char **argv)
 {
 	struct config *config;
 	int status = 0;
+	memory_keep();
 	if (!config_load(&config, argc, argv))
 		return 2;
 	log_set_level(config->log_level);

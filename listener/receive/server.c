@@ -7,8 +7,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 
-enum { BACKLOG = 1024, TICK_MS = 250 };
+enum {
+	BACKLOG = 1024,
+	TICK_MS = 250,
+	QUIET_MS = 2000, /* after so long without an octet others may have use for the memory */
+};
 
 static uint64_t most_connections(const struct server *s)
 {
@@ -129,6 +134,20 @@ static void close_listener(struct listener *l)
 
 /* ---- the server ------------------------------------------------------------------------------ */
 
+/* Memory is kept from one payload to the next, but not when none comes. */
+static void look_for_quiet(struct server *s, uint64_t now_ms)
+{
+	uint64_t received = s->worker->stats.bytes_received;
+	if (received != s->received) {
+		s->received = received;
+		s->heard_ms = now_ms;
+		s->gave_back = false;
+	} else if (!s->gave_back && s->worker->held == 0 && now_ms - s->heard_ms >= QUIET_MS) {
+		memory_give_back();
+		s->gave_back = true;
+	}
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct server *s = timer->data;
@@ -141,6 +160,7 @@ static void on_tick(uv_timer_t *timer)
 		c = next;
 	}
 	takes_tick(&s->takes);
+	look_for_quiet(s, now_ms);
 	accept_waiting(s);
 }
 
@@ -156,6 +176,7 @@ int server_init(struct server *s, struct worker *w, struct sockets *sockets, uns
 	census_init(&s->census, seed);
 	uv_timer_init(&w->loop, &s->tick);
 	s->tick.data = s;
+	s->heard_ms = uv_now(&w->loop);
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	return listen_on_all(s, sockets, number);
 }

@@ -36,6 +36,9 @@ struct server {
 	struct penalties penalties;
 	bool draining;
 	uv_timer_t tick;
+	uint64_t received;	  /* octets of all peers, when something last came */
+	uint64_t heard_ms;	  /* and when that was */
+	bool gave_back;		  /* memory, since then */
 	char arrived[CONN_INPUT]; /* ciphertext between two callbacks, of whichever peer */
 	void (*on_drained)(struct server *s);
 	void *data; /* the owner's */
