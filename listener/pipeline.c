@@ -128,6 +128,8 @@ struct intake *intake_new(struct pipeline *p, enum payload_source source, const 
 	i->source = source;
 	i->emit_to = UINT64_MAX;
 	i->payload = payload_new(source, p->limits, p->stats);
+	if (i->payload != NULL && source == PAYLOAD_STREAM)
+		payload_keep_usual(i->payload, &p->usual);
 	documents_init(&i->documents);
 	logevents_init(&i->events);
 	buf_init(&i->origin_text, LINE_LIMIT);

@@ -34,6 +34,7 @@ struct pipeline {
 	quick_parser quick;
 	struct flow flow;
 	struct buf scratch;
+	size_t usual; /* of payload_keep_usual */
 };
 
 void pipeline_init(struct pipeline *p, const struct limits *limits, const struct sources *sources,

@@ -32,8 +32,10 @@
 enum {
 	WAITING_LINES = 1024 * 1024,
 	PART = 64 * 1024,
-	PLACED = 128 * 1024, /* inflated at once to where it stays */
-	USUAL_RATIO = 20,    /* of gzip: flow logs reach it */
+	PLACED = 128 * 1024,	      /* inflated at once to where it stays */
+	USUAL_FROM = 64 * 1024,	      /* octets of a document that may be as large as the last */
+	USUAL_MOST = 4 * 1024 * 1024, /* and what it gets room for then, at most */
+	USUAL_RATIO = 20,	      /* of gzip: flow logs reach it */
 };
 
 enum state { BETWEEN, GZIP, JSON, LINES, LONG_LINE };
@@ -49,6 +51,7 @@ struct payload {
 	bool held;	 /* part of something that waits for a checksum */
 	uint64_t *tally; /* what gzip may inflate to in all; NULL for streams */
 	uint64_t own_tally;
+	size_t *usual; /* octets of the last document that came in pieces; NULL: for others */
 
 	struct gunzip *gunzip; /* GZIP */
 	enum member member;    /* GZIP */
@@ -79,6 +82,7 @@ static struct payload *layer_new(const struct payload *outer, uint64_t *tally, b
 		.layer = outer->layer + 1,
 		.held = held,
 		.tally = tally,
+		.usual = outer->usual,
 	};
 	buf_init(&p->text, p->limits->inflated);
 	buf_init(&p->spill, PLACED);
@@ -101,6 +105,11 @@ struct payload *payload_new(enum payload_source source, const struct limits *lim
 	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
+}
+
+void payload_keep_usual(struct payload *p, size_t *usual)
+{
+	p->usual = usual;
 }
 
 static void close_gzip(struct payload *p)
@@ -409,12 +418,33 @@ static enum step after_member(struct payload *p, struct slice in, bool end, stru
 }
 
 /*
+ * More of a JSON document comes. Room once for all, rather than time and again as it grows; it does
+ * without, too.
+ */
+static void expect_usual(struct payload *p)
+{
+	size_t len = p->text.len;
+	if (p->usual != NULL && len >= USUAL_FROM && *p->usual > p->text.cap)
+		(void)!buf_reserve(&p->text, *p->usual - len);
+}
+
+static void note_usual(struct payload *p, size_t octets)
+{
+	if (p->usual != NULL && octets > USUAL_FROM)
+		*p->usual = octets < USUAL_MOST - PLACED ? octets + PLACED : USUAL_MOST;
+}
+
+/*
  * Where more of the JSON document that a layer gathers may be put at once, so that it need not be
  * copied there: PLACED octets; NULL for none.
  */
 static char *place(struct payload *p)
 {
-	p->placed = p->state == JSON && p->text.len > 0 && buf_reserve(&p->text, PLACED);
+	p->placed = false;
+	if (p->state != JSON || p->text.len == 0)
+		return NULL;
+	expect_usual(p);
+	p->placed = buf_reserve(&p->text, PLACED);
 	return p->placed ? p->text.data + p->text.len : NULL;
 }
 
@@ -551,6 +581,7 @@ static enum step end_gathered(struct payload *p, struct slice *in, struct docume
 {
 	if (!take_rest(p, in))
 		return bad(fault, FAULT_MEMORY, 0);
+	note_usual(p, p->text.len);
 	struct document d = { .text = p->text.data, .len = p->text.len, .plain = p->plain };
 	p->text.data = NULL;
 	buf_deinit(&p->text);
@@ -602,6 +633,7 @@ static bool gather(struct payload *p, struct slice more, bool last)
 	if (!last && p->expected > more.len)
 		(void)!buf_reserve(&p->text, p->expected);
 	p->expected = 0;
+	expect_usual(p);
 	return buf_add(&p->text, more.data, more.len);
 }
 

@@ -25,6 +25,12 @@ enum payload_source {
 struct payload *payload_new(enum payload_source source, const struct limits *limits,
 			    struct stats *stats);
 void payload_free(struct payload **p);
+/*
+ * Where it is kept how large JSON documents that come in pieces are: the next one gets room for as much
+ * at once, when it has come some way. Several payloads of a thread may share it, and it must live as
+ * long as they do. 0: not known.
+ */
+void payload_keep_usual(struct payload *p, size_t *usual);
 /* Other counters from here on; they must live as long as the payload. */
 void payload_count_in(struct payload *p, struct stats *stats);
 const struct stats *payload_counts(const struct payload *p);

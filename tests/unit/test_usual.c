@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Proves that a JSON document that comes in pieces gets room for as much as the last one had, once it
+ * has come some way: as it is and in gzip, not before, not more than an amount, and only where
+ * payloads share what they know.
+ */
+#include "support.h"
+
+#include "decode/payload.h"
+
+enum {
+	WHOLE = 1000 * 1000,
+	LARGE = 6 * 1000 * 1000,
+	BEGUN = 200 * 1000, /* octets of a document that is as large as others */
+	SHORT = 30 * 1000,  /* and of one that may be much smaller */
+	PIECE = 8 * 1024,
+	MOST = 4 * 1024 * 1024,
+};
+
+static struct limits limits;
+
+/* One document of that length. */
+static void add_document(struct buf *to, size_t len)
+{
+	struct dice dice = { .state = 1 };
+	add_text(to, "{\"message\":\"");
+	while (len > 0) {
+		const char digit = "0123456789abcdef"[dice_below(&dice, 16)];
+		assert_true(buf_add(to, &digit, 1));
+		len--;
+	}
+	add_text(to, "\"}");
+}
+
+/* What a payload holds after so many octets; SIZE_MAX: all of them. */
+static size_t held_after(struct slice octets, size_t len, size_t *usual)
+{
+	struct stats stats = { .events = 0 };
+	struct documents documents;
+	struct fault fault;
+	struct payload *p = payload_new(PAYLOAD_STREAM, &limits, &stats);
+	assert_non_null(p);
+	if (usual != NULL)
+		payload_keep_usual(p, usual);
+	documents_init(&documents);
+	octets.len = len < octets.len ? len : octets.len;
+	while (octets.len > 0) {
+		struct slice in = slice_of(octets.data, octets.len < PIECE ? octets.len : PIECE);
+		slice_skip(&octets, in.len);
+		enum step step;
+		while ((step = payload_next(p, &in, false, &documents, &fault)) == STEP_OK)
+			;
+		assert_int_equal(step, STEP_MORE);
+	}
+	size_t held = payload_held(p);
+	documents_free(&documents);
+	payload_free(&p);
+	return held;
+}
+
+static void check(struct slice whole, size_t begun)
+{
+	size_t usual = 0;
+	assert_true(held_after(whole, begun, NULL) < WHOLE);
+	assert_true(held_after(whole, begun, &usual) < WHOLE);
+	assert_int_equal(usual, 0);
+	(void)held_after(whole, SIZE_MAX, &usual);
+	assert_in_range(usual, WHOLE, 2 * WHOLE);
+	assert_in_range(held_after(whole, begun, &usual), WHOLE, 3 * WHOLE);
+	assert_true(held_after(whole, begun, NULL) < WHOLE);
+}
+
+static void test_plain(void **state)
+{
+	(void)state;
+	size_t usual = WHOLE;
+	struct buf document;
+	buf_init(&document, 2 * WHOLE);
+	add_document(&document, WHOLE);
+	check(buf_slice(&document), BEGUN);
+	assert_true(held_after(buf_slice(&document), SHORT, &usual) < 3 * SHORT);
+	buf_deinit(&document);
+}
+
+static void test_gzip(void **state)
+{
+	(void)state;
+	struct buf document;
+	struct buf gzip;
+	buf_init(&document, 2 * WHOLE);
+	buf_init(&gzip, 2 * WHOLE);
+	add_document(&document, WHOLE);
+	add_gzip(&gzip, buf_slice(&document));
+	check(buf_slice(&gzip), gzip.len / 5);
+	buf_deinit(&document);
+	buf_deinit(&gzip);
+}
+
+static void test_large(void **state)
+{
+	(void)state;
+	size_t usual = 0;
+	struct buf document;
+	buf_init(&document, 2 * LARGE);
+	add_document(&document, LARGE);
+	(void)held_after(buf_slice(&document), SIZE_MAX, &usual);
+	assert_int_equal(usual, MOST);
+	assert_in_range(held_after(buf_slice(&document), BEGUN, &usual), MOST, MOST + WHOLE);
+	buf_deinit(&document);
+}
+
+int main(void)
+{
+	limits = limits_standard();
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_gzip),
+		cmocka_unit_test(test_large),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
