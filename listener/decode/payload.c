@@ -33,7 +33,7 @@ enum {
 	WAITING_LINES = 1024 * 1024,
 	PART = 64 * 1024,
 	PLACED = 128 * 1024,	      /* inflated at once to where it stays */
-	USUAL_FROM = 64 * 1024,	      /* octets of a document that may be as large as the last */
+	USUAL_FROM = 256 * 1024,      /* octets of a document that may be as large as the last */
 	USUAL_MOST = 4 * 1024 * 1024, /* and what it gets room for then, at most */
 	USUAL_RATIO = 20,	      /* of gzip: flow logs reach it */
 };

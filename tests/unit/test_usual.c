@@ -9,10 +9,10 @@
 #include "decode/payload.h"
 
 enum {
-	WHOLE = 1000 * 1000,
+	WHOLE = 2000 * 1000,
 	LARGE = 6 * 1000 * 1000,
-	BEGUN = 200 * 1000, /* octets of a document that is as large as others */
-	SHORT = 30 * 1000,  /* and of one that may be much smaller */
+	BEGUN = 300 * 1000, /* octets of a document that is as large as others */
+	SHORT = 200 * 1000, /* and of one that may be much smaller */
 	PIECE = 8 * 1024,
 	MOST = 4 * 1024 * 1024,
 };
