@@ -6,27 +6,35 @@
 
 enum { PLACES_FIRST = 64 };
 
-static struct name *find(const struct names *n, uint32_t number)
+/* Free places, in one piece of memory. False, and nothing changed, without. */
+static bool make_places(struct names *n, unsigned places)
 {
-	unsigned at = (number * 2654435769u) >> 8 & (n->places - 1);
-	while (n->place[at].number != 0 && n->place[at].number != number)
-		at = (at + 1) & (n->places - 1);
+	char *room = calloc(places, sizeof(*n->number) + sizeof(*n->place));
+	if (room == NULL)
+		return false;
+	n->number = (uint32_t *)(void *)room;
+	n->place = (struct name *)(void *)(room + places * sizeof(*n->number));
+	n->places = places;
+	return true;
+}
+
+static struct name *take_place(struct names *n, uint32_t number)
+{
+	unsigned at = names_find(n, number);
+	n->number[at] = number;
+	n->place[at].number = number;
 	return &n->place[at];
 }
 
 static bool grow(struct names *n)
 {
-	struct names old = *n;
-	unsigned places = old.places == 0 ? PLACES_FIRST : 2 * old.places;
-	struct name *place = calloc(places, sizeof(*place));
-	if (place == NULL)
+	const struct names old = *n;
+	if (!make_places(n, old.places == 0 ? PLACES_FIRST : 2 * old.places))
 		return false;
-	n->place = place;
-	n->places = places;
 	for (unsigned i = 0; i < old.places; i++)
-		if (old.place[i].number != 0)
-			*find(n, old.place[i].number) = old.place[i];
-	free(old.place);
+		if (old.number[i] != 0)
+			*take_place(n, old.number[i]) = old.place[i];
+	free(old.number);
 	return true;
 }
 
@@ -34,21 +42,18 @@ static bool grow(struct names *n)
 static bool make_room(struct names *n)
 {
 	if (n->count == NAMES_LIMIT) {
-		memset(n->place, 0, n->places * sizeof(*n->place));
+		memset(n->number, 0, n->places * (sizeof(*n->number) + sizeof(*n->place)));
 		n->count = 0;
 		n->untold = 0;
 	}
 	return n->count < n->places / 2 || grow(n);
 }
 
-bool names_see(struct names *n, uint32_t number, struct slice id)
+bool names_add(struct names *n, uint32_t number, struct slice id)
 {
-	if (n->places > 0 && find(n, number)->number == number)
-		return true;
 	if (!make_room(n))
 		return false;
-	struct name *name = find(n, number);
-	name->number = number;
+	struct name *name = take_place(n, number);
 	memcpy(name->text, id.data, id.len < NAME_ROOM ? id.len : NAME_ROOM - 1);
 	n->count++;
 	n->untold++;
@@ -59,7 +64,7 @@ struct name *names_next(struct names *n, unsigned *at, bool only_untold)
 {
 	for (; *at < n->places; ++*at) {
 		struct name *name = &n->place[*at];
-		if (name->number != 0 && !(only_untold && name->told)) {
+		if (n->number[*at] != 0 && !(only_untold && name->told)) {
 			++*at;
 			return name;
 		}
@@ -78,6 +83,6 @@ void names_forget_told(struct names *n)
 
 void names_deinit(struct names *n)
 {
-	free(n->place);
+	free(n->number);
 	*n = (struct names){ .place = NULL };
 }

@@ -19,20 +19,42 @@ enum {
 };
 
 struct name {
-	uint32_t number; /* 0: a free place */
+	uint32_t number;
 	bool told;
 	char text[NAME_ROOM]; /* padded with NUL */
 };
 
 struct names {
-	struct name *place; /* open addressing; NULL until the first one */
+	/* Open addressing: the numbers stand by themselves, since every flow asks for one. */
+	uint32_t *number;   /* 0: a free place; NULL until the first one */
+	struct name *place; /* each where its number stands */
 	unsigned places;    /* a power of two */
 	unsigned count;
 	unsigned untold;
 };
 
-/* Remembers an interface, if it is new; the first id of a number holds. False: no memory. */
-MUST_CHECK bool names_see(struct names *n, uint32_t number, struct slice id);
+/* The place of a number, or the free one that it would get. There must be places. */
+static inline unsigned names_find(const struct names *n, uint32_t number)
+{
+	unsigned at = (number * 2654435769u) >> 8 & (n->places - 1);
+	while (n->number[at] != 0 && n->number[at] != number)
+		at = (at + 1) & (n->places - 1);
+	return at;
+}
+
+MUST_CHECK bool names_add(struct names *n, uint32_t number, struct slice id);
+
+/*
+ * Remembers an interface, if it is new; its number is not 0, and the first id of a number holds. False:
+ * no memory.
+ */
+MUST_CHECK static inline bool names_see(struct names *n, uint32_t number, struct slice id)
+{
+	if (n->places > 0 && n->number[names_find(n, number)] == number)
+		return true;
+	return names_add(n, number, id);
+}
+
 /* The next one at or after *at that is known (only_untold: and not told); NULL after the last. */
 struct name *names_next(struct names *n, unsigned *at, bool only_untold);
 /* Nobody was told any of them. */
