@@ -190,8 +190,8 @@ static struct tally tally_of(const struct flow *flow)
 	};
 }
 
-/* Adds a flow to the block of its lane, a new one when that is full. */
-static struct block *add(struct output *o, const struct flow *flow, size_t *octets)
+/* Adds a flow to the block of its lane, a new one when that is full. Gives back how many octets. */
+static size_t add(struct output *o, const struct flow *flow)
 {
 	struct block *b = find_open(o, o->lane);
 	size_t before = b == NULL ? 0 : b->batch.bytes.len;
@@ -205,8 +205,7 @@ static struct block *add(struct output *o, const struct flow *flow, size_t *octe
 		/* Any record has room in an empty one. */
 		(void)!encoder_add(&o->encoder, flow, &b->batch);
 	}
-	*octets = b->batch.bytes.len - before;
-	return b;
+	return b->batch.bytes.len - before;
 }
 
 bool output_prepare(struct output *o, const struct flow *flow)
@@ -226,14 +225,7 @@ void output_flow(struct output *o, const struct flow *flow)
 		output_skipped(o, flow);
 		return;
 	}
-	size_t octets;
-	struct block *b = add(o, flow, &octets);
-	if (o->encoder.settings.class->messages) {
-		struct tally tally = tally_of(flow);
-		tally_add(&b->batch.tally, &tally);
-	} else {
-		b->batch.tally.flows++;
-	}
+	size_t octets = add(o, flow);
 	wait_more(o, octets);
 	o->bytes += octets;
 	o->taken++;

@@ -115,7 +115,9 @@ unsigned element_variant(const struct flow *flow, bool packet_addresses)
 		variant |= VARIANT_V6;
 	if (flow->source->address.version == 6)
 		variant |= VARIANT_EXPORTER_V6;
-	if (leaves(flow) || text_is(flow, FIELD_FLOW_DIRECTION, "ingress"))
+	struct slice direction = flow_field_text(flow, FIELD_FLOW_DIRECTION);
+	if (slice_equal(direction, SLICE_LITERAL("egress")) ||
+	    slice_equal(direction, SLICE_LITERAL("ingress")))
 		variant |= VARIANT_DIRECTION;
 	if (packet_addresses && view_differs(flow))
 		variant |= VARIANT_VIEW;
@@ -153,12 +155,6 @@ uint32_t element_interface(struct slice id)
 	n = (n << 8 | n >> 16) & 0x0000ffff0000ffffu;
 	uint32_t number = (uint32_t)(n << 16 | n >> 32);
 	return !hex || number == 0 ? 1 : number;
-}
-
-struct slice element_interface_id(const struct flow *flow)
-{
-	struct slice id = flow_field_text(flow, FIELD_INTERFACE_ID);
-	return id.len > 0 ? id : flow_field_text(flow, FIELD_TGW_ATTACHMENT_ID);
 }
 
 /* The interface stands on the side it was observed on: egress, or ingress when unknown. */

@@ -94,6 +94,10 @@ void element_of(const struct flow *flow, enum element element, unsigned variant,
 /* The number that stands for an interface: the last eight hex digits of its id, else 1. */
 uint32_t element_interface(struct slice id);
 /* The id of the interface that a flow was observed on; empty when it does not say. */
-struct slice element_interface_id(const struct flow *flow);
+static inline struct slice element_interface_id(const struct flow *flow)
+{
+	struct slice id = flow_field_text(flow, FIELD_INTERFACE_ID);
+	return id.len > 0 ? id : flow_field_text(flow, FIELD_TGW_ATTACHMENT_ID);
+}
 
 #endif

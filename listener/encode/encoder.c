@@ -72,6 +72,7 @@ bool encoder_add(struct encoder *e, const struct flow *flow, struct batch *b)
 		return false;
 	e->settings.class->flow(e, flow, &b->bytes);
 	b->records++;
+	b->tally.flows++;
 	return true;
 }
 

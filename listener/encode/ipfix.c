@@ -54,7 +54,8 @@ struct domain {
 struct ipfix {
 	const struct encoder_settings *settings;
 	struct record_shape shape[VARIANT_COUNT];
-	enum field aws[FIELD_COUNT]; /* AWS's elements of a record */
+	struct record_columns in_format; /* of the last flow's format */
+	enum field aws[FIELD_COUNT];	 /* AWS's elements of a record */
 	unsigned aws_count;
 	const struct format *columns;
 	struct announce_model *model;
@@ -169,6 +170,14 @@ static void see(const struct ipfix *x, struct domain *d, const struct flow *flow
 	allow_variant(x, d, variant);
 }
 
+/* Of a flow's format, which seldom is another than that of the flow before. */
+static const struct record_columns *columns_of(struct ipfix *x, const struct format *format)
+{
+	if (x->in_format.serial != format->serial)
+		record_columns_of(&x->in_format, format);
+	return &x->in_format;
+}
+
 static void begin_message(const struct domain *d, struct batch *b)
 {
 	put_number(&b->bytes, VERSION, 2);
@@ -201,15 +210,17 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 	if (b->set_id != id)
 		begin_set(id, b);
 	struct record_facts facts;
-	record_facts_of(&facts, flow);
-	see(x, x->domain[b->lane], flow, &facts, variant);
-	char *end = record_put(b->bytes.data + b->bytes.len, flow, &facts, shape, variant);
+	record_facts_of(&facts, flow, columns_of(x, flow->format));
+	char *end = record_put(b->bytes.data + b->bytes.len, flow, &facts, shape);
 	b->bytes.len = (size_t)(end - b->bytes.data);
+	see(x, x->domain[b->lane], flow, &facts, variant);
 	if (x->aws_count > 0)
 		put_aws(x, flow, room - headers - shape->octets, &b->bytes);
 	store16(&b->bytes, b->set + 2, b->bytes.len - b->set);
 	store16(&b->bytes, LENGTH_AT, b->bytes.len);
 	b->records++;
+	tally_add(&b->tally,
+		  &(struct tally){ 1, facts.number[RECORD_PACKETS], facts.number[RECORD_BYTES] });
 	return true;
 }
 
@@ -463,6 +474,7 @@ struct ipfix *ipfix_new(const struct encoder_settings *settings, const struct fo
 		return NULL;
 	x->settings = settings;
 	x->columns = columns;
+	x->in_format.serial = UINT64_MAX;
 	list_elements(x);
 	x->model = announce_model_new(settings, columns);
 	if (x->model == NULL)

@@ -6,6 +6,7 @@
 
 /* What records of a variant have: a bit for each element, and their octets. */
 struct record_shape {
+	unsigned variant;
 	uint32_t elements;
 	unsigned octets;
 };
@@ -13,22 +14,49 @@ struct record_shape {
 /* sums: the columns of sums of flows; NULL for flows. */
 void record_shape_of(struct record_shape *s, unsigned variant, const struct format *sums);
 
-/* What several elements ask of a flow, found out once. */
-enum { FACT_FORWARDING, FACT_FIREWALL, FACT_DIRECTION, FACT_INGRESS, FACT_EGRESS, FACT_COUNT };
+/* The numbers of a record, each a field: those of a few digits, and those that may have many. */
+#define RECORD_NARROW(X) X(SRCPORT) X(DSTPORT) X(PROTOCOL) X(TCP_FLAGS)
+#define RECORD_WIDE(X)	 X(PACKETS) X(BYTES) X(START) X(END)
 
-struct record_facts {
-	uint32_t fact[FACT_COUNT];
-	struct slice interface_id;
-	uint32_t interface;
+enum record_number {
+#define X(field) RECORD_##field,
+	RECORD_NARROW(X) RECORD_WIDE(X)
+#undef X
+		RECORD_NUMBERS
 };
 
-void record_facts_of(struct record_facts *f, const struct flow *flow);
+/* Where a format has what every record asks for. */
+struct record_columns {
+	uint64_t serial; /* of the format */
+	bool all;	 /* it has all of them, but for TCP's flags, which may be missing */
+	bool tcp_flags;
+	uint8_t number[RECORD_NUMBERS];
+	uint8_t action;
+	uint8_t interface_id;
+	uint64_t asked[COLUMN_WORDS]; /* a bit for each of these columns */
+};
+
+void record_columns_of(struct record_columns *c, const struct format *format);
+
+/* What of a flow is asked for more than once, or not by its record alone. */
+struct record_facts {
+	uint64_t number[RECORD_NUMBERS];
+	struct slice interface_id;
+	uint32_t interface; /* that of its number */
+	bool leaves;
+	uint8_t forwarding;
+	uint8_t firewall;
+};
+
+/* Columns are those of the flow's format. */
+void record_facts_of(struct record_facts *f, const struct flow *flow,
+		     const struct record_columns *columns);
 
 /*
- * Writes a record of a variant, which has this shape: what element_of says, element by element. Gives
- * back where it ends, shape->octets on.
+ * Writes a record of the flow's variant: what element_of says, element by element. Gives back where it
+ * ends, shape->octets on.
  */
 char *record_put(char *to, const struct flow *flow, const struct record_facts *facts,
-		 const struct record_shape *shape, unsigned variant);
+		 const struct record_shape *shape);
 
 #endif

@@ -133,11 +133,13 @@ bool rig_parse(struct rig *r, const char *names, struct slice record)
 	if (format_parse(&r->format, slice_text(names), COLUMN_LIMIT, &where) != FORMAT_OK)
 		fail_msg("bad format: %s", names);
 	free(r->line);
-	r->line = malloc(record.len + 1);
+	r->line = calloc(1, record.len + QUICK_BEYOND);
 	assert_non_null(r->line);
 	memcpy(r->line, record.data, record.len);
 	r->flow.source = &r->source;
 	r->flow.origin = &r->origin;
+	if (r->quick != NULL && r->quick(&r->flow, &r->format, slice_of(r->line, record.len)))
+		return true;
 	return flow_parse(&r->flow, &r->format, slice_of(r->line, record.len), &fault);
 }
 

@@ -6,6 +6,7 @@
 
 #include "encode/announce.h"
 #include "encode/encoder.h"
+#include "flow/quick.h"
 #include "ipfix_walk.h"
 
 /*
@@ -27,7 +28,8 @@ struct rig {
 	struct origin origin;
 	struct format format;
 	struct flow flow;
-	char *line; /* what the flow borrows from */
+	quick_parser quick; /* asked before flow_parse, unless NULL */
+	char *line;	    /* what the flow borrows from */
 	unsigned lane;
 	uint64_t now_ms;
 	struct batch batch; /* of flows, not sent yet */

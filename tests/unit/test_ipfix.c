@@ -124,13 +124,42 @@ static unsigned carry_rows(const char *path, unsigned columns, bool packets)
 static void test_every_record(void **state)
 {
 	(void)state;
-	for (unsigned packets = 0; packets < 2; packets++) {
+	for (unsigned way = 0; way < 4; way++) {
+		bool packets = way & 1;
 		begin(packets);
+		rig.quick = way < 2 ? NULL : quick_choose();
 		assert_in_range(carry_rows(TEST_DATA "/rows-records.tsv", 4, packets), 150, 2000);
 		assert_in_range(carry_rows(TEST_DATA "/aws-docs-records.tsv", 3, packets), 28, 34);
 		rig_end(&rig);
 	}
 	begin(false);
+}
+
+/* Each record is made by the columns of its own format, also when it stands beside others. */
+static void test_formats_in_turn(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{ "srcaddr dstaddr srcport dstport protocol packets bytes start end action "
+		  "interface-id",
+		  "10.0.0.1 10.0.0.2 1 2 3 4 5 6 7 ACCEPT eni-00000008" },
+		{ "interface-id action end start bytes packets protocol dstport srcport dstaddr "
+		  "srcaddr",
+		  "eni-00000011 REJECT 12 13 14 15 16 17 18 10.0.0.3 10.0.0.4" },
+		{ "tcp-flags srcaddr dstaddr srcport dstport protocol packets bytes start end "
+		  "action interface-id",
+		  "19 10.0.0.1 10.0.0.2 21 22 23 24 25 26 27 ACCEPT eni-00000028" },
+	};
+	begin(false);
+	rig.quick = quick_choose();
+	for (unsigned i = 0; i < 9; i++) {
+		unsigned row = i * i % COUNT_OF(rows);
+		assert_true(carry_row(rows[row][0], slice_text(rows[row][1])));
+		row = i % COUNT_OF(rows);
+		assert_true(carry_row(rows[row][0], slice_text(rows[row][1])));
+		expect_flow(rig_flow(&rig, 1), &rig.flow, false);
+		rig_forget(&rig);
+	}
 }
 
 /* A record as a line of ipfix-csv. */
@@ -793,6 +822,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_every_record, tear_down),
+		cmocka_unit_test_teardown(test_formats_in_turn, tear_down),
 		cmocka_unit_test_teardown(test_documented_rows, tear_down),
 		cmocka_unit_test_teardown(test_templates, tear_down),
 		cmocka_unit_test_teardown(test_direction, tear_down),

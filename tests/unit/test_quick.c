@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves of the quick ways through a line, all that this machine can run, that what they take the
- * strict one takes, with the same values and the same lines out of every text output; that they take
+ * strict one takes, with the same values, the same lines out of every text output and the same IPFIX
+ * records, and numbers of any length in these; that they take
  * what AWS writes; and that they refuse what it refuses: the golden rows, those rows with a few octets
  * changed, and every shape of an IPv4 address and of a number near the end of its range.
  */
 #include "support.h"
 
 #include "encode/encoder.h"
+#include "encode/ipfix_record.h"
 #include "flow/quick.h"
 
 enum { MUTATIONS = 25 };
@@ -101,8 +103,42 @@ static void check_output(const struct way *w, const char *output, const struct f
 	buf_deinit(&quick);
 }
 
+/* The record of a flow of this shape; gives back how many octets. */
+static size_t put_record(const struct way *w, const struct flow *flow,
+			 const struct record_shape *shape, char *to)
+{
+	struct record_columns columns;
+	struct record_facts facts;
+	record_columns_of(&columns, &w->format);
+	record_facts_of(&facts, flow, &columns);
+	assert_true(slice_equal(facts.interface_id, element_interface_id(&w->strict)));
+	assert_true(facts.number[RECORD_PACKETS] == flow_number(&w->strict, FIELD_PACKETS));
+	assert_true(facts.number[RECORD_BYTES] == flow_number(&w->strict, FIELD_BYTES));
+	return (size_t)(record_put(to, flow, &facts, shape) - to);
+}
+
+static void check_record(const struct way *w)
+{
+	const struct encoder ipfix = { .settings.class = &encoder_ipfix };
+	if (!encoder_takes(&ipfix, &w->strict))
+		return;
+	for (unsigned packets = 0; packets < 2; packets++) {
+		enum { ROOM = 512 };
+		char strict[ROOM];
+		char quick[ROOM];
+		struct record_shape shape;
+		unsigned variant = element_variant(&w->strict, packets);
+		record_shape_of(&shape, variant, NULL);
+		assert_int_equal(element_variant(&w->quick, packets), variant);
+		assert_int_equal(put_record(w, &w->strict, &shape, strict), shape.octets);
+		assert_int_equal(put_record(w, &w->quick, &shape, quick), shape.octets);
+		assert_memory_equal(strict, quick, shape.octets);
+	}
+}
+
 static void check_taken(struct way *w)
 {
+	check_record(w);
 	assert_int_equal(flow_status(&w->strict), flow_status(&w->quick));
 	for (unsigned i = 0; i < COUNT_OF(outputs); i++) {
 		check_output(w, outputs[i], NULL);
@@ -375,12 +411,53 @@ static void test_ranges(void **state)
 		assert_true(w.taken[i] > w.good / 10 * 8);
 }
 
+/* All numbers of a record, of as many digits as there are, in formats that have some of them or all. */
+static void test_records(void **state)
+{
+	(void)state;
+	static struct way w;
+#define WHOLE "srcaddr dstaddr interface-id action srcport dstport protocol packets bytes start end"
+	static const char *const formats[] = {
+		WHOLE " tcp-flags",
+		WHOLE,
+		"srcaddr dstaddr interface-id action srcport dstport protocol packets bytes start",
+		"srcaddr dstaddr interface-id action srcport dstport",
+	};
+	static const char *const actions[] = { "ACCEPT", "REJECT", "accept", "-", "ACCEPTED" };
+	enum { LINES = 8000 };
+	struct dice dice = { 5 };
+	way_init(&w);
+	for (unsigned i = 0; i < LINES; i++) {
+		const char *format = formats[i % COUNT_OF(formats)];
+		char line[512];
+		int len = snprintf(line, sizeof(line), "10.0.0.%u 172.31.9.69 eni-%08x %s", i % 256,
+				   (unsigned)dice_below(&dice, UINT32_MAX),
+				   actions[dice_below(&dice, COUNT_OF(actions))]);
+		set_format(&w, format);
+		for (unsigned c = 4; c < w.format.count; c++) {
+			bool narrow = w.format.kind[c] < FIELD_U64;
+			uint64_t most = w.format.kind[c] == FIELD_U8 ? UINT8_MAX : UINT16_MAX;
+			uint64_t n = (uint64_t)dice_below(&dice, UINT32_MAX) << 32 |
+				     dice_below(&dice, UINT32_MAX);
+			n = narrow ? n % (most + 1) : n >> dice_below(&dice, 64);
+			len += snprintf(line + len, sizeof(line) - (size_t)len,
+					dice_below(&dice, 100) == 0 ? " -" : " %llu",
+					(unsigned long long)n);
+		}
+		check_line(&w, slice_of(line, (size_t)len));
+	}
+	assert_int_equal(w.good, LINES);
+	for (unsigned i = 0; i < w.parsers; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),   cmocka_unit_test(test_all_taken),
-		cmocka_unit_test(test_widths), cmocka_unit_test(test_more_columns),
-		cmocka_unit_test(test_dotted), cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_rows),	cmocka_unit_test(test_all_taken),
+		cmocka_unit_test(test_widths),	cmocka_unit_test(test_more_columns),
+		cmocka_unit_test(test_dotted),	cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_records),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
