@@ -84,7 +84,7 @@ static inline bool dotted_octets(const char *p, size_t len, uint8_t octets[4])
 		unsigned n = end - first;
 		uint32_t w;
 		memcpy(&w, p + first, sizeof(w));
-		bad |= (n - 1 > 2) | (n > 1 && p[first] == '0');
+		bad |= (n - 1 > 2) | ((n > 1) & (p[first] == '0'));
 		/* The last digit goes to the highest octet, what is behind it out. */
 		w = (le32toh(w) ^ 0x30303030u) << (8 * ((4 - n) & 3));
 		uint32_t value = (w >> 24) + 10 * (w >> 16 & 0xff) + 100 * (w >> 8 & 0xff);

@@ -13,8 +13,9 @@
  *
  * That costs the same for every line, where a loop over octets would guess each column's end wrong.
  * Addresses are read one by one, and so are the numbers that have as many digits as their range allows;
- * of all others only their places are kept (flow.h). flow.c has the grammar, and judges whatever is not
- * taken here; fuzzers hold one to the other.
+ * of all others only their places are kept (flow.h). Plain C is slow to put bits into places, so there
+ * the digits of each number are looked at, too. flow.c has the grammar, and judges whatever is not taken
+ * here; fuzzers hold one to the other.
  *
  * quick_avx2.c and quick_avx512.c are this file once more, for machines of today.
  */
@@ -43,8 +44,8 @@ enum {
 struct block {
 	uint64_t spaces;
 	uint64_t dashes;
-	uint64_t zeros;
-	uint64_t others;   /* no digits */
+	uint64_t zeros;	   /* not in plain C */
+	uint64_t others;   /* no digits; nor this */
 	uint64_t doubtful; /* sixteen.h */
 };
 
@@ -129,8 +130,6 @@ static inline struct block look_at_block(const char *p)
 	for (unsigned i = 0; i < BLOCK; i += SIXTEEN) {
 		b.spaces |= (uint64_t)sixteen_space(p + i) << i;
 		b.dashes |= (uint64_t)sixteen_dash(p + i) << i;
-		b.zeros |= (uint64_t)sixteen_zero(p + i) << i;
-		b.others |= (uint64_t)sixteen_not_digit(p + i) << i;
 		b.doubtful |= (uint64_t)sixteen_doubtful(p + i) << i;
 	}
 	return b;
@@ -150,14 +149,6 @@ static inline uint64_t extract(uint64_t bits, uint64_t mask)
 }
 
 #else
-static inline uint64_t deposit(uint64_t bits, uint64_t mask)
-{
-	uint64_t to = 0;
-	for (; bits != 0 && mask != 0; bits >>= 1, mask &= mask - 1)
-		to |= (bits & 1) != 0 ? mask & -mask : 0;
-	return to;
-}
-
 static inline uint64_t extract(uint64_t bits, uint64_t mask)
 {
 	uint64_t to = 0;
@@ -217,14 +208,6 @@ struct reading {
 	uint64_t doubtful;
 };
 
-/* The bits of columns from one on; more than a block has. */
-static inline uint64_t columns_from(const uint64_t bits[COLUMN_WORDS], unsigned column)
-{
-	if (column >= 64)
-		return bits[1] >> (column - 64);
-	return column == 0 ? bits[0] : bits[0] >> column | bits[1] << (64 - column);
-}
-
 static inline void keep_absent(struct words *w, uint64_t absent, unsigned column)
 {
 	if (column >= 64) {
@@ -233,6 +216,15 @@ static inline void keep_absent(struct words *w, uint64_t absent, unsigned column
 	}
 	w->absent[0] |= absent << column;
 	w->absent[1] |= column == 0 ? 0 : absent >> (64 - column);
+}
+
+#ifdef __BMI2__
+/* The bits of columns from one on; more than a block has. */
+static inline uint64_t columns_from(const uint64_t bits[COLUMN_WORDS], unsigned column)
+{
+	if (column >= 64)
+		return bits[1] >> (column - 64);
+	return column == 0 ? bits[0] : bits[0] >> column | bits[1] << (64 - column);
 }
 
 /* Numbers are of digits, or absent. */
@@ -251,6 +243,41 @@ static inline void check_numbers(struct reading *r, const struct block *b, uint6
 	r->not_more = dash >> 63;
 	r->zero = zero >> 63;
 }
+
+static inline bool is_number(struct reading *r, struct slice text)
+{
+	(void)r;
+	(void)text;
+	return true; /* or check_numbers has said so */
+}
+#else
+/* Where nothing deposits bits fast, each number is looked at by itself, with its range. */
+static inline void check_numbers(struct reading *r, const struct block *b, uint64_t begins)
+{
+	(void)r;
+	(void)b;
+	(void)begins;
+}
+
+/* The tops of those octets of a word that are no digits; one is right, those above it may not be. */
+static inline uint64_t no_digits(uint64_t digits)
+{
+	return ((digits + WORD_ONES * (0x80 - 10)) | digits) & WORD_TOPS;
+}
+
+/* Digits, or a dash alone. */
+static inline bool is_number(struct reading *r, struct slice text)
+{
+	enum { EIGHT = sizeof(uint64_t) };
+	const char *p = text.data;
+	size_t first = (text.len - 1) % EIGHT + 1;
+	uint64_t others = no_digits((word_load(p) ^ WORD_ONES * '0') << (8 * (EIGHT - first)));
+	for (size_t at = first; at < text.len; at += EIGHT)
+		others |= no_digits(word_load(p + at) ^ WORD_ONES * '0');
+	r->odd |= (p[0] == '0') & (text.len > 1);
+	return others == 0 || (p[0] == '-' && text.len == 1);
+}
+#endif
 
 /* A block's columns; its spaces end with the line's end, if that is in it. False: too many. */
 static inline bool take_block(struct reading *r, const struct block *b, size_t at)
@@ -353,15 +380,16 @@ static inline uint64_t late_times(const struct words *w, const struct format *fo
 	return late;
 }
 
-static inline bool take_ranges(const struct words *w, const struct format *format)
+static inline bool take_ranges(struct reading *r, const struct words *w,
+			       const struct format *format)
 {
 	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
 		uint64_t columns = format->numbers[k];
 		for (; columns != 0; columns &= columns - 1) {
 			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
 			struct slice text = words_text(w, column);
-			if (text.len > format->sure[column] &&
-			    !in_range(text, format->kind[column]))
+			if (!is_number(r, text) || (text.len > format->sure[column] &&
+						    !in_range(text, format->kind[column])))
 				return false;
 		}
 	}
@@ -395,8 +423,8 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 		w->absent[k] = 0;
 		w->unread[k] = UINT64_MAX;
 	}
-	if (!take_columns(&r, line) || !take_addresses(flow, format) || !take_ranges(w, format) ||
-	    (r.doubtful != 0 && !take_texts(w, format)))
+	if (!take_columns(&r, line) || !take_addresses(flow, format) ||
+	    !take_ranges(&r, w, format) || (r.doubtful != 0 && !take_texts(w, format)))
 		return false;
 	w->literal = (r.odd | late_times(w, format)) == 0;
 	w->plain = r.doubtful == 0;
