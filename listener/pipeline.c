@@ -17,7 +17,7 @@
 
 enum {
 	EVENTS_A_TURN = 2000,
-	OCTETS_A_TURN = 128 * 1024, /* that unpacking may gather before others have a turn */
+	OCTETS_A_TURN = 512 * 1024, /* that unpacking may gather before others have a turn */
 };
 
 /* Reasons beside the faults that are told once per peer. */

@@ -32,7 +32,8 @@
 enum {
 	WAITING_LINES = 1024 * 1024,
 	PART = 64 * 1024,
-	PLACED = 128 * 1024,	      /* inflated at once to where it stays */
+	PLACED_LEAST = 64 * 1024,     /* octets that are worth to be inflated to where they stay */
+	PLACED_MOST = 512 * 1024,     /* and that are at once */
 	USUAL_FROM = 256 * 1024,      /* octets of a document that may be as large as the last */
 	USUAL_MOST = 4 * 1024 * 1024, /* and what it gets room for then, at most */
 	USUAL_RATIO = 20,	      /* of gzip: flow logs reach it */
@@ -85,7 +86,7 @@ static struct payload *layer_new(const struct payload *outer, uint64_t *tally, b
 		.usual = outer->usual,
 	};
 	buf_init(&p->text, p->limits->inflated);
-	buf_init(&p->spill, PLACED);
+	buf_init(&p->spill, PLACED_MOST);
 	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
@@ -431,29 +432,34 @@ static void expect_usual(struct payload *p)
 static void note_usual(struct payload *p, size_t octets)
 {
 	if (p->usual != NULL && octets > USUAL_FROM)
-		*p->usual = octets < USUAL_MOST - PLACED ? octets + PLACED : USUAL_MOST;
+		*p->usual = octets < USUAL_MOST - PLACED_LEAST ? octets + PLACED_LEAST : USUAL_MOST;
 }
 
 /*
  * Where more of the JSON document that a layer gathers may be put at once, so that it need not be
- * copied there: PLACED octets; NULL for none.
+ * copied there, and for how many octets there is room; NULL for none.
  */
-static char *place(struct payload *p)
+static char *place(struct payload *p, size_t *room)
 {
 	p->placed = false;
 	if (p->state != JSON || p->text.len == 0)
 		return NULL;
 	expect_usual(p);
-	p->placed = buf_reserve(&p->text, PLACED);
-	return p->placed ? p->text.data + p->text.len : NULL;
+	p->placed = buf_reserve(&p->text, PLACED_LEAST);
+	if (!p->placed)
+		return NULL;
+	*room = p->text.cap - p->text.len;
+	if (*room > PLACED_MOST)
+		*room = PLACED_MOST;
+	return p->text.data + p->text.len;
 }
 
 static enum step inflate(struct payload *p, struct slice *in, bool end, struct fault *fault)
 {
-	char *to = place(p->inner);
-	enum step step = to == NULL
-				 ? gunzip_next(p->gunzip, in, &p->window, fault)
-				 : gunzip_next_into(p->gunzip, in, to, PLACED, &p->window, fault);
+	size_t room;
+	char *to = place(p->inner, &room);
+	enum step step = to == NULL ? gunzip_next(p->gunzip, in, &p->window, fault)
+				    : gunzip_next_into(p->gunzip, in, to, room, &p->window, fault);
 	p->stats->bytes_inflated += p->window.len;
 	p->inner_busy = p->window.len > 0;
 	if (step == STEP_OK && gunzip_member_ended(p->gunzip))
