@@ -84,10 +84,10 @@ bool format_has(const struct format *f, struct slice name)
 /* What its kind means for a column. */
 static void set_kind(struct format *f, unsigned column, enum field_kind kind)
 {
-	/* Below 100, 10,000, 10^9 and 10^19. */
-	static const uint8_t sure[] = {
-		[FIELD_U8] = 2,	  [FIELD_U16] = 4,   [FIELD_U32] = 9,
-		[FIELD_U64] = 19, [FIELD_TIME] = 19,
+	/* Below 100, 10,000, 10^9 and 10^19; times that are seconds. */
+	static const uint16_t sure[] = {
+		[FIELD_U8] = 2,	   [FIELD_U16] = 4, [FIELD_U32] = 9, [FIELD_U64] = SURE_OF_U64,
+		[FIELD_TIME] = 10,
 	};
 	uint64_t bit = (uint64_t)1 << (column % 64);
 	f->kind[column] = (uint8_t)kind;

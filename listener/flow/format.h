@@ -8,6 +8,7 @@
 #include "flow/fields.h"
 
 enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64, KEY_BEFORE = 2, KEY_ROOM = 16 };
+enum { SURE_OF_U64 = 19 }; /* digits that fit 64 bits, whatever they are */
 
 /*
  * The order of the columns in a record: which field each column is, and which column each field
@@ -22,7 +23,8 @@ struct format {
 	uint64_t numbers[COLUMN_LIMIT / 64];
 	uint64_t times[COLUMN_LIMIT / 64];
 	uint64_t addresses[COLUMN_LIMIT / 64];
-	uint8_t sure[COLUMN_LIMIT]; /* digits of a number that is in its range whatever they are */
+	uint16_t sure
+		[COLUMN_LIMIT]; /* digits of a number of which nothing is asked but that they are */
 	struct {
 		enum field field;
 		uint8_t name_len;

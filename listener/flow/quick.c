@@ -341,6 +341,61 @@ static inline bool take_addresses(struct flow *flow, const struct format *format
 	return true;
 }
 
+#if defined(__AVX512VBMI2__)
+/* A bit for each of a word of columns whose text is longer than its number here. */
+static inline uint64_t longer(const uint16_t *begin, const uint16_t *most, unsigned columns)
+{
+	enum { AT_ONCE = sizeof(__m512i) / sizeof(*begin) };
+	uint64_t found = 0;
+	for (unsigned i = 0; i < BLOCK && i < columns; i += AT_ONCE) {
+		__m512i next = _mm512_loadu_si512(begin + i + 1);
+		__m512i space = _mm512_sub_epi16(next, _mm512_set1_epi16(1));
+		__m512i octets = _mm512_sub_epi16(space, _mm512_loadu_si512(begin + i));
+		__m512i sure = _mm512_loadu_si512(most + i);
+		found |= (uint64_t)_mm512_cmpgt_epu16_mask(octets, sure) << i;
+	}
+	return found;
+}
+#elif defined(__AVX2__)
+static inline __m256i not_longer(const uint16_t *begin, const uint16_t *most)
+{
+	__m256i next = _mm256_loadu_si256((const __m256i *)(const void *)(begin + 1));
+	__m256i space = _mm256_sub_epi16(next, _mm256_set1_epi16(1));
+	__m256i octets = _mm256_sub_epi16(space,
+					  _mm256_loadu_si256((const __m256i *)(const void *)begin));
+	__m256i sure = _mm256_loadu_si256((const __m256i *)(const void *)most);
+	return _mm256_cmpeq_epi16(_mm256_subs_epu16(octets, sure), _mm256_setzero_si256());
+}
+
+static inline uint64_t longer(const uint16_t *begin, const uint16_t *most, unsigned columns)
+{
+	enum { HALF = sizeof(__m256i) / sizeof(*begin) };
+	uint64_t found = 0;
+	for (unsigned i = 0; i < BLOCK && i < columns; i += 2 * HALF) {
+		__m256i both = _mm256_packs_epi16(not_longer(begin + i, most + i),
+						  not_longer(begin + i + HALF, most + i + HALF));
+		both = _mm256_permute4x64_epi64(both, _MM_SHUFFLE(3, 1, 2, 0));
+		found |= (uint64_t) ~(unsigned)_mm256_movemask_epi8(both) << i;
+	}
+	return found;
+}
+#endif
+
+/* Of a word of columns, the numbers that have to be looked at one by one. */
+static inline uint64_t in_question(const struct words *w, const struct format *format, unsigned k)
+{
+#ifdef __AVX2__
+	unsigned first = 64 * k;
+	if (first >= format->count)
+		return 0;
+	return format->numbers[k] &
+	       longer(w->begin + first, format->sure + first, format->count - first);
+#else
+	(void)w;
+	return format->numbers[k];
+#endif
+}
+
 /*
  * Whether a number of more digits than are sure is in its range: as many as the largest has, compared
  * as words are in a dictionary. Zeros before it may make it longer: that is for others to say.
@@ -351,9 +406,10 @@ static inline bool in_range(struct slice text, unsigned kind)
 		size_t digits;
 		char most[8];
 	} ranges[] = {
-		[FIELD_U8] = { 3, "255" },	  [FIELD_U16] = { 5, "65535" },
+		[FIELD_U8] = { 3, "255" },
+		[FIELD_U16] = { 5, "65535" },
 		[FIELD_U32] = { 10, "42949672" }, /* 95 more: no version is so large */
-		[FIELD_U64] = { 0, "" },	  [FIELD_TIME] = { 0, "" },
+		[FIELD_U64] = { 0, "" },
 	};
 	if (text.len != ranges[kind].digits)
 		return false;
@@ -363,37 +419,44 @@ static inline bool in_range(struct slice text, unsigned kind)
 	return kind == FIELD_U32 ? digits < most : digits <= most;
 }
 
-/* Whether outputs have to divide a time by 1,000; from the year 2033 on, if they have to look at it. */
-static inline bool is_late(struct slice time)
+/* The same for times, of which it is only sure that they are seconds. */
+static inline bool fits(struct reading *r, struct slice text, unsigned kind)
 {
-	return time.len > 10 || (time.len == 10 && time.data[0] > '1');
+	if (kind != FIELD_TIME)
+		return in_range(text, kind);
+	r->odd |= 1;
+	return text.len <= SURE_OF_U64;
 }
 
-static inline uint64_t late_times(const struct words *w, const struct format *format)
-{
-	bool late = false;
-	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
-		uint64_t columns = format->times[k];
-		for (; columns != 0; columns &= columns - 1)
-			late |= is_late(words_text(w, 64 * k + (unsigned)__builtin_ctzll(columns)));
-	}
-	return late;
-}
-
-static inline bool take_ranges(struct reading *r, const struct words *w,
-			       const struct format *format)
+static inline bool take_numbers(struct reading *r, const struct words *w,
+				const struct format *format)
 {
 	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
-		uint64_t columns = format->numbers[k];
+		uint64_t columns = in_question(w, format, k);
 		for (; columns != 0; columns &= columns - 1) {
 			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
 			struct slice text = words_text(w, column);
 			if (!is_number(r, text) || (text.len > format->sure[column] &&
-						    !in_range(text, format->kind[column])))
+						    !fits(r, text, format->kind[column])))
 				return false;
 		}
 	}
 	return true;
+}
+
+/*
+ * Whether outputs have to divide a time by 1,000; from the year 2033 on, and before 2001, if they have
+ * to look at it.
+ */
+static inline uint64_t late_times(const struct words *w, const struct format *format)
+{
+	bool late = false;
+	for (unsigned k = 0; k < COLUMN_WORDS; k++)
+		for (uint64_t columns = format->times[k]; columns != 0; columns &= columns - 1) {
+			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
+			late |= w->line.data[w->begin[column]] > '1';
+		}
+	return late;
 }
 
 /* With an octet of doubt in it: all of it printable, and no text with such a beginning. */
@@ -424,7 +487,7 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 		w->unread[k] = UINT64_MAX;
 	}
 	if (!take_columns(&r, line) || !take_addresses(flow, format) ||
-	    !take_ranges(&r, w, format) || (r.doubtful != 0 && !take_texts(w, format)))
+	    !take_numbers(&r, w, format) || (r.doubtful != 0 && !take_texts(w, format)))
 		return false;
 	w->literal = (r.odd | late_times(w, format)) == 0;
 	w->plain = r.doubtful == 0;
