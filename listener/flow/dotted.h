@@ -51,22 +51,34 @@ struct dotted {
 
 static const struct dotted dotted_table[256] = { DOTTED_3(1) DOTTED_3(2) DOTTED_3(3) };
 
+/* The entry for these marks; NULL when they are none of an address. */
+static inline const struct dotted *dotted_find(unsigned marks)
+{
+	const struct dotted *d = &dotted_table[DOTTED_PLACE(marks)];
+	return d->marks == marks ? d : NULL;
+}
+
+static inline int dotted_least(const struct dotted *d)
+{
+	int least;
+	memcpy(&least, d->least, sizeof(least));
+	return least;
+}
+
 static inline bool dotted_octets(const char *p, size_t len, uint8_t octets[4])
 {
 	const __m128i weights = _mm_set1_epi32(0x010a6400); /* 0, 100, 10, 1 */
 	const __m128i lowest_octets = _mm_set_epi32(-1, -1, -1, 0x0c080400);
-	unsigned marks = dotted_marks(p, len);
-	const struct dotted *d = &dotted_table[DOTTED_PLACE(marks)];
-	int least;
-	if (d->marks != marks)
+	const struct dotted *d = dotted_find(dotted_marks(p, len));
+	if (d == NULL)
 		return false;
-	memcpy(&least, d->least, sizeof(least));
 	__m128i digits = _mm_xor_si128(sixteen_load(p), SIXTEEN_ALL('0'));
 	digits = _mm_shuffle_epi8(digits, sixteen_load((const char *)d->from));
+	__m128i least = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(dotted_least(d)));
 	__m128i bad = _mm_subs_epu8(digits, SIXTEEN_ALL(9));
 	__m128i n = _mm_madd_epi16(_mm_maddubs_epi16(digits, weights), _mm_set1_epi16(1));
 	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(n, _mm_set1_epi32(255)));
-	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(least)), n));
+	bad = _mm_or_si128(bad, _mm_cmpgt_epi32(least, n));
 	uint32_t packed = (uint32_t)_mm_cvtsi128_si32(_mm_shuffle_epi8(n, lowest_octets));
 	memcpy(octets, &packed, sizeof(packed));
 	return _mm_testz_si128(bad, bad);

@@ -8,7 +8,7 @@
 #include "flow/fields.h"
 
 enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64, KEY_BEFORE = 2, KEY_ROOM = 16 };
-enum { SURE_OF_U64 = 19 }; /* digits that fit 64 bits, whatever they are */
+enum { SURE_OF_U64 = 19 }; /* digits that fit 64 bits */
 
 /*
  * The order of the columns in a record: which field each column is, and which column each field
@@ -23,8 +23,7 @@ struct format {
 	uint64_t numbers[COLUMN_LIMIT / 64];
 	uint64_t times[COLUMN_LIMIT / 64];
 	uint64_t addresses[COLUMN_LIMIT / 64];
-	uint16_t sure
-		[COLUMN_LIMIT]; /* digits of a number of which nothing is asked but that they are */
+	uint16_t sure[COLUMN_LIMIT]; /* so many digits are in a number's range, whatever they are */
 	struct {
 		enum field field;
 		uint8_t name_len;
