@@ -63,7 +63,7 @@ void pipeline_init(struct pipeline *p, const struct limits *limits, const struct
 		.sources = sources,
 		.stats = stats,
 		.once = once,
-		.quick = quick_choose(),
+		.quick = quick_parser_of(machine_here()),
 	};
 	buf_init(&p->scratch, LINE_LIMIT);
 }

@@ -279,7 +279,7 @@ static size_t leap(struct json_scan *s, struct slice data, size_t i)
 		return characters(rest);
 	if (s->plain == NULL || !between_events(s))
 		return 0;
-	size_t octets = plain_run(s->plain, rest, i, s->state == FIRST_ELEMENT);
+	size_t octets = s->plain->run(s->plain, rest, i, s->state == FIRST_ELEMENT);
 	if (octets > 0)
 		s->state = AFTER;
 	return octets;

@@ -5,8 +5,17 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/machine.h"
 
 enum { PLAIN_HEAD = 128 };
+
+struct plain;
+
+/*
+ * At the front of data an element may stand, unless first with a comma before it. How many octets are
+ * plain events, all of them whole; 0 for none.
+ */
+typedef size_t (*plain_runner)(struct plain *p, struct slice data, size_t offset, bool first);
 
 /* What an event was like up to its message: which octets, and which of them are any digit. */
 struct plain_head {
@@ -36,6 +45,7 @@ struct plain {
 	size_t array;	  /* where the array begins that the events are elements of */
 	size_t end;	  /* behind its bracket; 0: not yet */
 	struct plain_head head;
+	plain_runner run; /* the scanner's: data follows what was seen */
 };
 
 /* What is kept of a document, or of a queue of them, in octets: 262,144 events. */
@@ -51,15 +61,16 @@ struct plain_event {
 void plain_init(struct plain *p);
 void plain_deinit(struct plain *p);
 
+/* One for each machine. */
+size_t plain_run_anywhere(struct plain *p, struct slice data, size_t offset, bool first);
+size_t plain_run_avx2(struct plain *p, struct slice data, size_t offset, bool first);
+size_t plain_run_avx512(struct plain *p, struct slice data, size_t offset, bool first);
+plain_runner plain_runner_of(enum machine machine);
+
 /* ---- for the scanner: data follows what was seen --------------------------------------------- */
 
 /* At data an array of level 2 begins. */
 void plain_open(struct plain *p, size_t offset);
-/*
- * At the front of data an element may stand, unless first with a comma before it. How many octets are
- * plain events, all of them whole; 0 for none.
- */
-size_t plain_run(struct plain *p, struct slice data, size_t offset, bool first);
 /* The bracket at this place ends the array. */
 void plain_close(struct plain *p, size_t offset);
 

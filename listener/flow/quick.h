@@ -2,6 +2,7 @@
 #ifndef VPCFLOWD_FLOW_QUICK_H
 #define VPCFLOWD_FLOW_QUICK_H
 
+#include "base/machine.h"
 #include "flow/flow.h"
 
 /* Octets behind a line that the quick way may read, whatever they are. */
@@ -14,15 +15,10 @@ enum { QUICK_BEYOND = 80 };
  */
 typedef bool (*quick_parser)(struct flow *flow, const struct format *format, struct slice line);
 
-/* For any machine, and for those with AVX2 and AVX-512. */
+/* One for each machine. */
 bool quick_parse_anywhere(struct flow *flow, const struct format *format, struct slice line);
 bool quick_parse_avx2(struct flow *flow, const struct format *format, struct slice line);
 bool quick_parse_avx512(struct flow *flow, const struct format *format, struct slice line);
-
-/* Those that this machine can run, fastest last. Gives their number, at least 1. */
-enum { QUICK_PARSERS = 3 };
-unsigned quick_parsers(quick_parser parsers[QUICK_PARSERS]);
-/* The fastest of them. */
-quick_parser quick_choose(void);
+quick_parser quick_parser_of(enum machine machine);
 
 #endif

@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which of the quick ways this machine can run: asked at run time, of the processor. */
+/* Which of the quick ways is for which machine. */
 #include "flow/quick.h"
 
-unsigned quick_parsers(quick_parser parsers[QUICK_PARSERS])
+quick_parser quick_parser_of(enum machine machine)
 {
-	unsigned n = 0;
-	parsers[n++] = quick_parse_anywhere;
+	static const quick_parser parsers[MACHINES] = {
+		[MACHINE_ANY] = quick_parse_anywhere,
 #ifdef __x86_64__
-	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") ||
-	    !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("popcnt"))
-		return n;
-	parsers[n++] = quick_parse_avx2;
-	if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2"))
-		parsers[n++] = quick_parse_avx512;
+		[MACHINE_AVX2] = quick_parse_avx2,
+		[MACHINE_AVX512] = quick_parse_avx512,
 #endif
-	return n;
-}
-
-quick_parser quick_choose(void)
-{
-	quick_parser parsers[QUICK_PARSERS] = { NULL };
-	return parsers[quick_parsers(parsers) - 1];
+	};
+	return parsers[machine];
 }

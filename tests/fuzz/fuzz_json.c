@@ -242,13 +242,14 @@ static void check_same_events(const struct document *a, const struct document *b
 	logevents_deinit(&events[1]);
 }
 
-static void check_plain(struct slice in, unsigned seed)
+static void check_plain(struct slice in, unsigned seed, plain_runner run)
 {
 	struct document without = { .text = (char *)(uintptr_t)in.data, .len = in.len };
 	struct document with = without;
 	struct envelope e[2];
 	struct fault fault;
 	plain_init(&with.plain);
+	with.plain.run = run;
 	scan_plain(in, seed, &with.plain);
 	bool opened = envelope_open(&e[0], &with, &fault);
 	CHECK(opened == envelope_open(&e[1], &without, &fault));
@@ -279,8 +280,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *end = in.data;
 	check_cuts(in, seed, &fault);
 	bool ours = json_is_object(in, JSON_DEPTH_LIMIT);
-	if (ours)
-		check_plain(in, seed);
+	for (unsigned machine = 0; ours && machine <= machine_here(); machine++)
+		check_plain(in, seed, plain_runner_of((enum machine)machine));
 	cJSON *root = cJSON_ParseWithLengthOpts(in.data, in.len, &end, 0);
 	if (ours != (root != NULL))
 		CHECK(is_excused(in, ours, root, end, &fault));

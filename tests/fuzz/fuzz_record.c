@@ -253,9 +253,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct flow flow = { .source = &source };
 	struct fault fault;
 	flow.format = &format;
-	quick_parser parsers[QUICK_PARSERS];
-	for (unsigned n = quick_parsers(parsers); n > 0; n--)
-		check_quick(parsers[n - 1], &flow, in);
+	for (int machine = (int)machine_here(); machine >= 0; machine--)
+		check_quick(quick_parser_of((enum machine)machine), &flow, in);
 	if (!flow_parse(&flow, &format, in, &fault)) {
 		check_fault(&fault, &format, in);
 	} else {

@@ -127,7 +127,7 @@ static void test_every_record(void **state)
 	for (unsigned way = 0; way < 4; way++) {
 		bool packets = way & 1;
 		begin(packets);
-		rig.quick = way < 2 ? NULL : quick_choose();
+		rig.quick = way < 2 ? NULL : quick_parser_of(machine_here());
 		assert_in_range(carry_rows(TEST_DATA "/rows-records.tsv", 4, packets), 150, 2000);
 		assert_in_range(carry_rows(TEST_DATA "/aws-docs-records.tsv", 3, packets), 28, 34);
 		rig_end(&rig);
@@ -151,7 +151,7 @@ static void test_formats_in_turn(void **state)
 		  "19 10.0.0.1 10.0.0.2 21 22 23 24 25 26 27 ACCEPT eni-00000028" },
 	};
 	begin(false);
-	rig.quick = quick_choose();
+	rig.quick = quick_parser_of(machine_here());
 	for (unsigned i = 0; i < 9; i++) {
 		unsigned row = i * i % COUNT_OF(rows);
 		assert_true(carry_row(rows[row][0], slice_text(rows[row][1])));

@@ -67,7 +67,8 @@ static void tell(struct document *d, struct buf *out)
 }
 
 /* NULL: no valid document. */
-static void check(const char *text, size_t size, size_t plain, const char *events)
+static void check(const char *text, size_t size, enum machine machine, size_t plain,
+		  const char *events)
 {
 	struct document d = { .len = strlen(text) };
 	struct buf out;
@@ -79,6 +80,7 @@ static void check(const char *text, size_t size, size_t plain, const char *event
 	memcpy(d.text, text, d.len);
 	buf_init(&out, 4096);
 	plain_init(&d.plain);
+	d.plain.run = plain_runner_of(machine);
 	json_scan_init(&s, 32);
 	s.plain = &d.plain;
 	for (size_t done = 0, used; step == STEP_MORE; done += used) {
@@ -99,9 +101,11 @@ static void check(const char *text, size_t size, size_t plain, const char *event
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT_OF(rows); i++)
-		for (size_t size = 1; size <= strlen(rows[i].text); size++)
-			check(rows[i].text, size, rows[i].plain, rows[i].events);
+	for (unsigned machine = 0; machine <= machine_here(); machine++)
+		for (size_t i = 0; i < COUNT_OF(rows); i++)
+			for (size_t size = 1; size <= strlen(rows[i].text); size++)
+				check(rows[i].text, size, (enum machine)machine, rows[i].plain,
+				      rows[i].events);
 }
 
 /* As one that was scanned, with so many octets of what was found. */
@@ -251,8 +255,8 @@ static void test_sixteen_unlike(void **state)
 	assert_in_range(alike, 10000, 90000);
 }
 
-/* The verdict and the events of a document, with plain events looked for or not. */
-static enum step read_by(struct slice text, bool plainly, struct buf *out, size_t *plain)
+/* The verdict and the events of a document, with plain events looked for by run, or not. */
+static enum step read_by(struct slice text, plain_runner run, struct buf *out, size_t *plain)
 {
 	struct document d = { .text = malloc(text.len), .len = text.len };
 	struct json_scan s;
@@ -261,8 +265,9 @@ static enum step read_by(struct slice text, bool plainly, struct buf *out, size_
 	assert_non_null(d.text);
 	memcpy(d.text, text.data, text.len);
 	plain_init(&d.plain);
+	d.plain.run = run;
 	json_scan_init(&s, 32);
-	s.plain = plainly ? &d.plain : NULL;
+	s.plain = run != NULL ? &d.plain : NULL;
 	out->len = 0;
 	enum step step = json_scan(&s, text, &used, &fault);
 	if (step == STEP_OK) {
@@ -275,9 +280,8 @@ static enum step read_by(struct slice text, bool plainly, struct buf *out, size_
 }
 
 /* Every octet of an event that has one like it before, changed. */
-static void test_not_alike(void **state)
+static void check_not_alike(plain_runner run)
 {
-	(void)state;
 	static const char octets[] = "0193az \"\\,:{}]/\n\x7f\xc3";
 	static const char text[] = HEAD PLAIN
 		"," PLAIN "," PLAIN "],\"behind\":[1,2,3,4,5,6,7,8,9]}"
@@ -294,8 +298,8 @@ static void test_not_alike(void **state)
 			memcpy(changed, text, sizeof(text));
 			changed[at] = octets[i];
 			struct slice in = slice_of(changed, sizeof(text) - 1);
-			assert_int_equal(read_by(in, true, &with, &plain),
-					 read_by(in, false, &without, &none));
+			assert_int_equal(read_by(in, run, &with, &plain),
+					 read_by(in, NULL, &without, &none));
 			assert_true(slice_equal(buf_slice(&with), buf_slice(&without)));
 			fewest = plain < fewest ? plain : fewest;
 		}
@@ -303,6 +307,13 @@ static void test_not_alike(void **state)
 	assert_int_equal(fewest, 1);
 	buf_deinit(&with);
 	buf_deinit(&without);
+}
+
+static void test_not_alike(void **state)
+{
+	(void)state;
+	for (unsigned machine = 0; machine <= machine_here(); machine++)
+		check_not_alike(plain_runner_of((enum machine)machine));
 }
 
 int main(void)
