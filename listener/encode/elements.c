@@ -94,8 +94,7 @@ static const struct value *packet_address(const struct flow *flow, enum field pa
 	return v != NULL ? v : flow_value(flow, interface);
 }
 
-/* Whether the packets had other addresses, of the same family. */
-static bool view_differs(const struct flow *flow)
+bool element_view_differs(const struct flow *flow)
 {
 	const struct address *src = &flow_value(flow, FIELD_SRCADDR)->address;
 	const struct address *dst = &flow_value(flow, FIELD_DSTADDR)->address;
@@ -106,22 +105,6 @@ static bool view_differs(const struct flow *flow)
 	if (pkt_src->version != src->version || pkt_dst->version != src->version)
 		return false;
 	return !address_equal(src, pkt_src) || !address_equal(dst, pkt_dst);
-}
-
-unsigned element_variant(const struct flow *flow, bool packet_addresses)
-{
-	unsigned variant = 0;
-	if (flow_address(flow, FIELD_SRCADDR)->version == 6)
-		variant |= VARIANT_V6;
-	if (flow->source->address.version == 6)
-		variant |= VARIANT_EXPORTER_V6;
-	struct slice direction = flow_field_text(flow, FIELD_FLOW_DIRECTION);
-	if (slice_equal(direction, SLICE_LITERAL("egress")) ||
-	    slice_equal(direction, SLICE_LITERAL("ingress")))
-		variant |= VARIANT_DIRECTION;
-	if (packet_addresses && view_differs(flow))
-		variant |= VARIANT_VIEW;
-	return variant;
 }
 
 static void address(const struct value *value, struct element_value *v)

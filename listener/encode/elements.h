@@ -74,12 +74,36 @@ struct element_value {
 	struct slice text;
 };
 
+/* Whether a flow's packets had other addresses than the interface saw, of the same family. */
+bool element_view_differs(const struct flow *flow);
+
 /*
- * Which elements the record of a flow has. packet_addresses: the addresses in the packets
- * (pkt-srcaddr, pkt-dstaddr) come first, and what the interface saw stands beside them where it
- * differs. The flow must have both addresses, of one family.
+ * Which elements the record of a flow has, whose flow-direction is given. packet_addresses: the addresses
+ * in the packets (pkt-srcaddr, pkt-dstaddr) come first, and what the interface saw stands beside them
+ * where it differs. The flow must have both addresses, of one family.
  */
-unsigned element_variant(const struct flow *flow, bool packet_addresses);
+static inline unsigned element_variant_of(const struct flow *flow, struct slice direction,
+					  bool packet_addresses)
+{
+	unsigned variant = 0;
+	if (flow_address(flow, FIELD_SRCADDR)->version == 6)
+		variant |= VARIANT_V6;
+	if (flow->source->address.version == 6)
+		variant |= VARIANT_EXPORTER_V6;
+	if (slice_equal(direction, SLICE_LITERAL("egress")) ||
+	    slice_equal(direction, SLICE_LITERAL("ingress")))
+		variant |= VARIANT_DIRECTION;
+	if (packet_addresses && element_view_differs(flow))
+		variant |= VARIANT_VIEW;
+	return variant;
+}
+
+static inline unsigned element_variant(const struct flow *flow, bool packet_addresses)
+{
+	return element_variant_of(flow, flow_field_text(flow, FIELD_FLOW_DIRECTION),
+				  packet_addresses);
+}
+
 bool element_in(enum element element, unsigned variant, const struct format *sums);
 /* Whether records of any variant have it. sums: the columns of sums of flows; NULL for flows. */
 bool element_kept(enum element element, const struct format *sums);

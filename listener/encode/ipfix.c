@@ -162,12 +162,12 @@ static void allow_variant(const struct ipfix *x, struct domain *d, unsigned vari
 
 /* What collectors have to be told before this flow. A name that memory lacks for goes untold. */
 static void see(const struct ipfix *x, struct domain *d, const struct flow *flow,
-		const struct record_facts *facts, unsigned variant)
+		const struct record_facts *facts)
 {
 	d->exporter = flow->source->address;
 	if (facts->interface_id.len > 0)
 		(void)!names_see(&d->facts.names, facts->interface, facts->interface_id);
-	allow_variant(x, d, variant);
+	allow_variant(x, d, facts->variant);
 }
 
 /* Of a flow's format, which seldom is another than that of the flow before. */
@@ -197,9 +197,10 @@ static void begin_set(unsigned id, struct batch *b)
 
 bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 {
-	unsigned variant = element_variant(flow, x->settings->packet_addresses);
-	const struct record_shape *shape = &x->shape[variant];
-	unsigned id = TEMPLATE_FLOW + variant;
+	struct record_facts facts;
+	record_facts_of(&facts, flow, columns_of(x, flow->format), x->settings->packet_addresses);
+	const struct record_shape *shape = &x->shape[facts.variant];
+	unsigned id = TEMPLATE_FLOW + facts.variant;
 	bool empty = b->bytes.len == 0;
 	size_t headers = empty ? MESSAGE_HEADER + SET_HEADER : b->set_id != id ? SET_HEADER : 0;
 	size_t room = b->bytes.max - b->bytes.len;
@@ -209,11 +210,9 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 		begin_message(x->domain[b->lane], b);
 	if (b->set_id != id)
 		begin_set(id, b);
-	struct record_facts facts;
-	record_facts_of(&facts, flow, columns_of(x, flow->format));
 	char *end = record_put(b->bytes.data + b->bytes.len, flow, &facts, shape);
 	b->bytes.len = (size_t)(end - b->bytes.data);
-	see(x, x->domain[b->lane], flow, &facts, variant);
+	see(x, x->domain[b->lane], flow, &facts);
 	if (x->aws_count > 0)
 		put_aws(x, flow, room - headers - shape->octets, &b->bytes);
 	store16(&b->bytes, b->set + 2, b->bytes.len - b->set);

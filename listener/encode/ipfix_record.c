@@ -114,62 +114,61 @@ static inline uint64_t narrow(const struct words *w, unsigned column)
 	return digits_load(text.data, text.len);
 }
 
-/* A number's last eight digits, and up to eight before them. False when it has more. */
-struct wide {
-	uint64_t low;
-	uint64_t above;
-	bool fits;
-};
-
-static inline struct wide wide(const struct words *w, unsigned column)
+/* A number's last eight digits, and what those before them are. */
+static inline uint64_t last_digits(struct slice text)
 {
-	struct slice text = words_text(w, column);
-	if (text.len <= DIGITS_WORD)
-		return (struct wide){ .low = digits_load(text.data, text.len), .fits = true };
-	return (struct wide){
-		.low = word_load(text.data + text.len - DIGITS_WORD),
-		.above = digits_load(text.data, (text.len - 1) % DIGITS_WORD + 1),
-		.fits = text.len <= 2 * DIGITS_WORD,
-	};
+	if (text.len < DIGITS_WORD)
+		return digits_load(text.data, text.len);
+	return word_load(text.data + text.len - DIGITS_WORD);
 }
 
-static inline bool take_numbers(struct record_facts *f, const struct words *w,
+static inline uint64_t above_last(struct slice text)
+{
+	if (text.len <= DIGITS_WORD)
+		return 0;
+	return digits_number(text.data, text.len - DIGITS_WORD) * DIGITS_WORD_IS;
+}
+
+static inline void take_numbers(struct record_facts *f, const struct words *w,
 				const struct record_columns *c)
 {
 	uint32_t low[RECORD_NUMBERS];
-	uint32_t above[RECORD_NUMBERS - RECORD_PACKETS];
 	const uint8_t *column = c->number;
-	struct wide packets = wide(w, column[RECORD_PACKETS]);
-	struct wide octets = wide(w, column[RECORD_BYTES]);
-	struct wide start = wide(w, column[RECORD_START]);
-	struct wide end = wide(w, column[RECORD_END]);
+	struct slice packets = words_text(w, column[RECORD_PACKETS]);
+	struct slice octets = words_text(w, column[RECORD_BYTES]);
+	struct slice start = words_text(w, column[RECORD_START]);
+	struct slice end = words_text(w, column[RECORD_END]);
 	digits_of_four(low, narrow(w, column[RECORD_SRCPORT]), narrow(w, column[RECORD_DSTPORT]),
 		       narrow(w, column[RECORD_PROTOCOL]), narrow(w, column[RECORD_TCP_FLAGS]));
-	digits_of_four(low + RECORD_PACKETS, packets.low, octets.low, start.low, end.low);
-	digits_of_four(above, packets.above, octets.above, start.above, end.above);
-	for (unsigned i = 0; i < RECORD_PACKETS; i++)
+	digits_of_four(low + RECORD_PACKETS, last_digits(packets), last_digits(octets),
+		       last_digits(start), last_digits(end));
+	for (unsigned i = 0; i < RECORD_NUMBERS; i++)
 		f->number[i] = low[i];
-	for (unsigned i = RECORD_PACKETS; i < RECORD_NUMBERS; i++)
-		f->number[i] = (uint64_t)above[i - RECORD_PACKETS] * DIGITS_WORD_IS + low[i];
+	f->number[RECORD_PACKETS] += above_last(packets);
+	f->number[RECORD_BYTES] += above_last(octets);
+	f->number[RECORD_START] += above_last(start);
+	f->number[RECORD_END] += above_last(end);
 	if (!c->tcp_flags)
 		f->number[RECORD_TCP_FLAGS] = 0;
-	return packets.fits && octets.fits && start.fits && end.fits;
 }
 
-static inline bool take_words(struct record_facts *f, const struct words *w,
+static inline void take_words(struct record_facts *f, const struct words *w,
 			      const struct record_columns *c)
 {
 	take_action(f, words_text(w, c->action));
 	take_interface(f, words_text(w, c->interface_id));
-	return take_numbers(f, w, c);
+	take_numbers(f, w, c);
 }
 
 void record_facts_of(struct record_facts *f, const struct flow *flow,
-		     const struct record_columns *columns)
+		     const struct record_columns *columns, bool packet_addresses)
 {
 	struct slice direction = flow_field_text(flow, FIELD_FLOW_DIRECTION);
+	f->variant = element_variant_of(flow, direction, packet_addresses);
 	f->leaves = direction.len == 6 && six(direction.data) == six("egress");
-	if (!are_words(flow, columns) || !take_words(f, &flow->words, columns))
+	if (are_words(flow, columns))
+		take_words(f, &flow->words, columns);
+	else
 		take_values(f, flow);
 }
 

@@ -40,6 +40,7 @@ void record_columns_of(struct record_columns *c, const struct format *format);
 
 /* What of a flow is asked for more than once, or not by its record alone. */
 struct record_facts {
+	unsigned variant;
 	uint64_t number[RECORD_NUMBERS];
 	struct slice interface_id;
 	uint32_t interface; /* that of its number */
@@ -48,13 +49,13 @@ struct record_facts {
 	uint8_t firewall;
 };
 
-/* Columns are those of the flow's format. */
+/* Columns are those of the flow's format; packet_addresses as element_variant has them. */
 void record_facts_of(struct record_facts *f, const struct flow *flow,
-		     const struct record_columns *columns);
+		     const struct record_columns *columns, bool packet_addresses);
 
 /*
- * Writes a record of the flow's variant: what element_of says, element by element. Gives back where it
- * ends, shape->octets on.
+ * Writes a record of a shape, that of the facts' variant: what element_of says, element by element. Gives
+ * back where it ends, shape->octets on.
  */
 char *record_put(char *to, const struct flow *flow, const struct record_facts *facts,
 		 const struct record_shape *shape);

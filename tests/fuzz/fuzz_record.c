@@ -173,14 +173,15 @@ static void check_same_line(const struct encoder_class *class, const struct form
 }
 
 /* The record of a flow with two addresses of one family, whose octets it gives back. */
-static size_t put_record(const struct flow *flow, unsigned variant, char *to)
+static size_t put_record(const struct flow *flow, bool packets, unsigned variant, char *to)
 {
 	struct record_columns columns;
 	struct record_facts facts;
 	struct record_shape shape;
 	record_columns_of(&columns, flow->format);
 	record_shape_of(&shape, variant, NULL);
-	record_facts_of(&facts, flow, &columns);
+	record_facts_of(&facts, flow, &columns, packets);
+	CHECK(facts.variant == variant);
 	return (size_t)(record_put(to, flow, &facts, &shape) - to);
 }
 
@@ -194,8 +195,8 @@ static void check_same_record(const struct flow *a, const struct flow *b)
 		char record[2][ROOM];
 		unsigned variant = element_variant(a, packets);
 		CHECK(element_variant(b, packets) == variant);
-		size_t octets = put_record(a, variant, record[0]);
-		CHECK(put_record(b, variant, record[1]) == octets);
+		size_t octets = put_record(a, packets, variant, record[0]);
+		CHECK(put_record(b, packets, variant, record[1]) == octets);
 		CHECK(memcmp(record[0], record[1], octets) == 0);
 	}
 }
