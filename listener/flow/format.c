@@ -85,7 +85,7 @@ bool format_has(const struct format *f, struct slice name)
 static void set_kind(struct format *f, unsigned column, enum field_kind kind)
 {
 	/* Below 100, 10,000, 10^9 and 10^19; times that are seconds. */
-	static const uint16_t sure[] = {
+	static const uint8_t sure[] = {
 		[FIELD_U8] = 2,	   [FIELD_U16] = 4, [FIELD_U32] = 9, [FIELD_U64] = SURE_OF_U64,
 		[FIELD_TIME] = 10,
 	};

@@ -8,7 +8,10 @@
 #include "flow/fields.h"
 
 enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64, KEY_BEFORE = 2, KEY_ROOM = 16 };
-enum { SURE_OF_U64 = 19 }; /* digits that fit 64 bits */
+enum {
+	SURE_OF_U64 = 19,
+	SURE_SLACK = 64
+}; /* digits that fit 64 bits; octets that are read behind */
 
 /*
  * The order of the columns in a record: which field each column is, and which column each field
@@ -23,7 +26,8 @@ struct format {
 	uint64_t numbers[COLUMN_LIMIT / 64];
 	uint64_t times[COLUMN_LIMIT / 64];
 	uint64_t addresses[COLUMN_LIMIT / 64];
-	uint16_t sure[COLUMN_LIMIT]; /* so many digits are in a number's range, whatever they are */
+	uint8_t sure[COLUMN_LIMIT +
+		     SURE_SLACK]; /* so many digits are in range, whatever they are */
 	struct {
 		enum field field;
 		uint8_t name_len;

@@ -158,65 +158,82 @@ static inline uint64_t extract(uint64_t bits, uint64_t mask)
 }
 #endif
 
-/* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
-#if defined(__AVX512VBMI2__)
-static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
-{
-	static const uint8_t places[BLOCK] = {
-		0,  1,	2,  3,	4,  5,	6,  7,	8,  9,	10, 11, 12, 13, 14, 15,
-		16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-		32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
-		48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
-	};
-	(void)count; /* at most 32, or some are empty */
-	__m512i at = _mm512_maskz_compress_epi8(ends, _mm512_loadu_si512(places));
-	__m512i begins = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(at));
-	_mm512_storeu_si512(to, _mm512_add_epi16(begins, _mm512_set1_epi16((short)(block + 1))));
-}
-#elif defined(__BMI2__)
-static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
-{
-	enum { AT_ONCE = 12 };
-	unsigned i = 0;
-	do {
-		for (unsigned k = 0; k < AT_ONCE; k++, ends = _blsr_u64(ends))
-			*to++ = (uint16_t)(block + _tzcnt_u64(ends) + 1);
-		i += AT_ONCE;
-	} while (i < count);
-}
-#else
-static inline void keep_begins(uint16_t *to, size_t block, uint64_t ends, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++, ends &= ends - 1)
-		to[i] = (uint16_t)(block + (unsigned)__builtin_ctzll(ends) + 1);
-}
-#endif
-
 /* ---- bits to columns ------------------------------------------------------------------------- */
 
 /* A line so far, and what its last octet was. Each of those is 0 or 1. */
 struct reading {
 	const struct format *format;
 	struct words *words;
-	unsigned columns;  /* that have ended */
-	uint64_t space;	   /* a column begins */
-	uint64_t dash;	   /* a column's first octet, and a dash */
-	uint64_t not_more; /* the same, of a number: its end has to follow */
-	uint64_t zero;	   /* a number's first octet, and 0 */
-	uint64_t bad;	   /* not zero: not a line as AWS writes them */
-	uint64_t odd;	   /* numbers that outputs write in another way */
+	unsigned columns; /* that have ended */
+	int end;	  /* of the last of them, from where the block begins; at least END_LEAST */
+	uint64_t longer[COLUMN_WORDS]; /* AVX-512: columns that are longer than is sure */
+	uint64_t space;		       /* a column begins */
+	uint64_t dash;		       /* a column's first octet, and a dash */
+	uint64_t not_more;	       /* the same, of a number: its end has to follow */
+	uint64_t zero;		       /* a number's first octet, and 0 */
+	uint64_t bad;		       /* not zero: not a line as AWS writes them */
+	uint64_t odd;		       /* numbers that outputs write in another way */
 	uint64_t doubtful;
 };
 
-static inline void keep_absent(struct words *w, uint64_t absent, unsigned column)
+/* Puts the bits of a block's columns to those of all. */
+static inline void put_bits(uint64_t to[COLUMN_WORDS], uint64_t bits, unsigned column)
 {
 	if (column >= 64) {
-		w->absent[1] |= absent << (column - 64);
+		to[1] |= bits << (column - 64);
 		return;
 	}
-	w->absent[0] |= absent << column;
-	w->absent[1] |= column == 0 ? 0 : absent >> (64 - column);
+	to[0] |= bits << column;
+	to[1] |= bits >> 1 >> (63 - column); /* by 64 in all, where no single shift goes */
 }
+
+/* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
+#if defined(__AVX512VBMI2__)
+static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsigned count)
+{
+	enum { END_LEAST = -2 * BLOCK };
+	static const uint8_t places[1 + BLOCK] = {
+		0,  0,	1,  2,	3,  4,	5,  6,	7,  8,	9,  10, 11, 12, 13, 14, 15,
+		16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
+		33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
+		50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
+	};
+	uint16_t *to = &r->words->begin[r->columns + 1];
+	__m512i end = _mm512_maskz_compress_epi8(ends, _mm512_loadu_si512(places + 1));
+	__m512i begins = _mm512_cvtepu8_epi16(
+		_mm512_castsi512_si256(end)); /* of more, some are empty */
+	_mm512_storeu_si512(to, _mm512_add_epi16(begins, _mm512_set1_epi16((short)(at + 1))));
+
+	/* From registers: what was just written in pieces could not be read in one for a while. */
+	__m512i before = _mm512_mask_permutexvar_epi8(_mm512_set1_epi8((char)r->end), ~(uint64_t)1,
+						      _mm512_loadu_si512(places), end);
+	__m512i octets = _mm512_sub_epi8(_mm512_sub_epi8(end, before), _mm512_set1_epi8(1));
+	__m512i sure = _mm512_loadu_si512(r->format->sure + r->columns);
+	uint64_t these = _bzhi_u64(UINT64_MAX, count);
+	put_bits(r->longer, _mm512_cmpgt_epu8_mask(octets, sure) & these, r->columns);
+	int last = ends == 0 ? r->end : BLOCK - 1 - __builtin_clzll(ends);
+	r->end = last - BLOCK < END_LEAST ? END_LEAST : last - BLOCK;
+}
+#elif defined(__BMI2__)
+static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsigned count)
+{
+	enum { AT_ONCE = 12 };
+	uint16_t *to = &r->words->begin[r->columns + 1];
+	unsigned i = 0;
+	do {
+		for (unsigned k = 0; k < AT_ONCE; k++, ends = _blsr_u64(ends))
+			*to++ = (uint16_t)(at + _tzcnt_u64(ends) + 1);
+		i += AT_ONCE;
+	} while (i < count);
+}
+#else
+static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsigned count)
+{
+	uint16_t *to = &r->words->begin[r->columns + 1];
+	for (unsigned i = 0; i < count; i++, ends &= ends - 1)
+		to[i] = (uint16_t)(at + (unsigned)__builtin_ctzll(ends) + 1);
+}
+#endif
 
 #ifdef __BMI2__
 /* The bits of columns from one on; more than a block has. */
@@ -224,7 +241,7 @@ static inline uint64_t columns_from(const uint64_t bits[COLUMN_WORDS], unsigned 
 {
 	if (column >= 64)
 		return bits[1] >> (column - 64);
-	return column == 0 ? bits[0] : bits[0] >> column | bits[1] << (64 - column);
+	return bits[0] >> column | bits[1] << 1 << (63 - column);
 }
 
 /* Numbers are of digits, or absent. */
@@ -287,12 +304,12 @@ static inline bool take_block(struct reading *r, const struct block *b, size_t a
 	unsigned left = r->format->count - r->columns;
 	if (left == 0 || count > left)
 		return false;
-	keep_begins(&r->words->begin[r->columns + 1], at, b->spaces, count);
+	keep_begins(r, at, b->spaces, count);
 	check_numbers(r, b, begins);
 	uint64_t dash = b->dashes & begins;
 	uint64_t absent = (dash << 1 | r->dash) & b->spaces;
 	if (absent != 0)
-		keep_absent(r->words, extract(absent, b->spaces), r->columns);
+		put_bits(r->words->absent, extract(absent, b->spaces), r->columns);
 	r->bad |= b->spaces & begins; /* one behind the other */
 	r->doubtful |= b->doubtful;
 	r->dash = dash >> 63;
@@ -341,60 +358,47 @@ static inline bool take_addresses(struct flow *flow, const struct format *format
 	return true;
 }
 
+/* Of a word of columns, the numbers that have to be looked at one by one: those longer than is sure. */
 #if defined(__AVX512VBMI2__)
-/* A bit for each of a word of columns whose text is longer than its number here. */
-static inline uint64_t longer(const uint16_t *begin, const uint16_t *most, unsigned columns)
+static inline uint64_t in_question(const struct reading *r, unsigned k)
 {
-	enum { AT_ONCE = sizeof(__m512i) / sizeof(*begin) };
-	uint64_t found = 0;
-	for (unsigned i = 0; i < BLOCK && i < columns; i += AT_ONCE) {
-		__m512i next = _mm512_loadu_si512(begin + i + 1);
-		__m512i space = _mm512_sub_epi16(next, _mm512_set1_epi16(1));
-		__m512i octets = _mm512_sub_epi16(space, _mm512_loadu_si512(begin + i));
-		__m512i sure = _mm512_loadu_si512(most + i);
-		found |= (uint64_t)_mm512_cmpgt_epu16_mask(octets, sure) << i;
-	}
-	return found;
+	return r->format->numbers[k] & r->longer[k];
 }
 #elif defined(__AVX2__)
-static inline __m256i not_longer(const uint16_t *begin, const uint16_t *most)
+enum { HALF = sizeof(__m256i) / sizeof(uint16_t) };
+
+static inline __m256i load_half(const uint16_t *p)
 {
-	__m256i next = _mm256_loadu_si256((const __m256i *)(const void *)(begin + 1));
-	__m256i space = _mm256_sub_epi16(next, _mm256_set1_epi16(1));
-	__m256i octets = _mm256_sub_epi16(space,
-					  _mm256_loadu_si256((const __m256i *)(const void *)begin));
-	__m256i sure = _mm256_loadu_si256((const __m256i *)(const void *)most);
+	return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+static inline __m256i not_longer(const uint16_t *begin, const uint8_t *most)
+{
+	__m256i end = _mm256_sub_epi16(load_half(begin + 1), _mm256_set1_epi16(1));
+	__m256i octets = _mm256_sub_epi16(end, load_half(begin));
+	__m256i sure = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)most));
 	return _mm256_cmpeq_epi16(_mm256_subs_epu16(octets, sure), _mm256_setzero_si256());
 }
 
-static inline uint64_t longer(const uint16_t *begin, const uint16_t *most, unsigned columns)
+static inline uint64_t in_question(const struct reading *r, unsigned k)
 {
-	enum { HALF = sizeof(__m256i) / sizeof(*begin) };
-	uint64_t found = 0;
-	for (unsigned i = 0; i < BLOCK && i < columns; i += 2 * HALF) {
-		__m256i both = _mm256_packs_epi16(not_longer(begin + i, most + i),
-						  not_longer(begin + i + HALF, most + i + HALF));
+	uint64_t longer = 0;
+	for (unsigned i = 0; i < 64 && 64 * k + i < r->format->count; i += 2 * HALF) {
+		const uint16_t *begin = r->words->begin + 64 * k + i;
+		const uint8_t *sure = r->format->sure + 64 * k + i;
+		__m256i both = _mm256_packs_epi16(not_longer(begin, sure),
+						  not_longer(begin + HALF, sure + HALF));
 		both = _mm256_permute4x64_epi64(both, _MM_SHUFFLE(3, 1, 2, 0));
-		found |= (uint64_t) ~(unsigned)_mm256_movemask_epi8(both) << i;
+		longer |= (uint64_t) ~(unsigned)_mm256_movemask_epi8(both) << i;
 	}
-	return found;
+	return r->format->numbers[k] & longer;
 }
-#endif
-
-/* Of a word of columns, the numbers that have to be looked at one by one. */
-static inline uint64_t in_question(const struct words *w, const struct format *format, unsigned k)
-{
-#ifdef __AVX2__
-	unsigned first = 64 * k;
-	if (first >= format->count)
-		return 0;
-	return format->numbers[k] &
-	       longer(w->begin + first, format->sure + first, format->count - first);
 #else
-	(void)w;
-	return format->numbers[k];
-#endif
+static inline uint64_t in_question(const struct reading *r, unsigned k)
+{
+	return r->format->numbers[k];
 }
+#endif
 
 /*
  * Whether a number of more digits than are sure is in its range: as many as the largest has, compared
@@ -432,7 +436,7 @@ static inline bool take_numbers(struct reading *r, const struct words *w,
 				const struct format *format)
 {
 	for (unsigned k = 0; k < COLUMN_WORDS; k++) {
-		uint64_t columns = in_question(w, format, k);
+		uint64_t columns = in_question(r, k);
 		for (; columns != 0; columns &= columns - 1) {
 			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
 			struct slice text = words_text(w, column);
@@ -476,7 +480,7 @@ static bool take_texts(const struct words *w, const struct format *format)
 bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice line)
 {
 	struct words *w = &flow->words;
-	struct reading r = { .format = format, .words = w, .space = 1 };
+	struct reading r = { .format = format, .words = w, .end = -1, .space = 1 };
 	if (line.len == 0 || line.len > LINE_LIMIT)
 		return false;
 	flow->format = format;

@@ -413,6 +413,36 @@ static void test_ranges(void **state)
 		assert_true(w.taken[i] > w.good / 10 * 8);
 }
 
+/* Numbers longer than any number is, over the ends of blocks, with a number behind them. */
+static void test_long_numbers(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const formats[] = { "interface-id protocol srcport",
+					       "interface-id dstport srcport",
+					       "interface-id end srcport" };
+	enum { DIGITS = 300, TEXT = 70 };
+	char digits[DIGITS];
+	char text[TEXT];
+	way_init(&w);
+	memset(text, 'x', sizeof(text));
+	for (unsigned f = 0; f < COUNT_OF(formats); f++) {
+		set_format(&w, formats[f]);
+		for (int len = 1; len < DIGITS; len += len < 24 || len > 250 ? 1 : 7) {
+			char line[DIGITS + TEXT + 16];
+			memset(digits, len % 2 ? '1' : '0', sizeof(digits));
+			digits[len - 1] = '1';
+			for (int before = 1; before < TEXT; before += 17) {
+				(void)snprintf(line, sizeof(line), "%.*s %.*s 65535", before, text,
+					       len, digits);
+				check_line(&w, slice_text(line));
+			}
+		}
+	}
+	for (unsigned i = 0; i < w.parsers; i++)
+		assert_true(w.taken[i] > 0);
+}
+
 /* All numbers of a record, of as many digits as there are, in formats that have some of them or all. */
 static void test_records(void **state)
 {
@@ -456,10 +486,10 @@ static void test_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	cmocka_unit_test(test_all_taken),
-		cmocka_unit_test(test_widths),	cmocka_unit_test(test_more_columns),
-		cmocka_unit_test(test_dotted),	cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_all_taken),
+		cmocka_unit_test(test_widths),	     cmocka_unit_test(test_more_columns),
+		cmocka_unit_test(test_dotted),	     cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_records),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
