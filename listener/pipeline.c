@@ -40,10 +40,12 @@ struct intake {
 	uint64_t rejected;
 
 	/* which events are handed to the outputs, and counted */
-	uint64_t event;	    /* events done */
-	uint64_t emit_from; /* the first that is handed over */
-	uint64_t emit_to;   /* and the first that is not any more */
-	struct stats aside; /* counts of the others */
+	uint64_t event;	      /* events done */
+	uint64_t emit_from;   /* the first that is handed over */
+	uint64_t emit_to;     /* and the first that is not any more */
+	struct stats aside;   /* counts of the others */
+	bool emitting;	      /* the event at hand goes to the outputs */
+	struct stats *counts; /* of the event at hand */
 
 	/* the document being converted */
 	bool open;
@@ -175,16 +177,11 @@ uint64_t intake_emitted(const struct intake *i)
 	return i->event < i->emit_to ? i->event : i->emit_to;
 }
 
-/* Whether the event at hand goes to the outputs. */
-static bool is_emitting(const struct intake *i)
+/* What becomes of the event at hand. */
+static void place_event(struct intake *i)
 {
-	return i->event >= i->emit_from && i->event < i->emit_to;
-}
-
-/* Where the event at hand is counted. */
-static struct stats *counts(struct intake *i)
-{
-	return is_emitting(i) ? i->pipeline->stats : &i->aside;
+	i->emitting = i->event >= i->emit_from && i->event < i->emit_to;
+	i->counts = i->emitting ? i->pipeline->stats : &i->aside;
 }
 
 bool intake_idle(const struct intake *i)
@@ -277,8 +274,8 @@ static void tell_column(const struct intake *i, const struct fault *fault, const
 static void reject(struct intake *i, const struct event *event, const struct fault *fault)
 {
 	i->rejected++;
-	counts(i)->rejected++;
-	counts(i)->fault[fault->code]++;
+	i->counts->rejected++;
+	i->counts->fault[fault->code]++;
 	if (!first_time(i, fault->code))
 		return;
 	char sample[LOG_ESCAPED];
@@ -352,7 +349,7 @@ static bool hand_over(struct intake *i)
 		return p->sums_error == 0;
 	}
 	locate(i, &room);
-	return !is_emitting(i) || pipeline_emit(p, &p->flow);
+	return !i->emitting || pipeline_emit(p, &p->flow);
 }
 
 static enum step emit(struct intake *i, struct fault *fault)
@@ -361,9 +358,9 @@ static enum step emit(struct intake *i, struct fault *fault)
 		fault_set(fault, FAULT_MEMORY, 0, 0);
 		return STEP_BAD;
 	}
-	if (i->pipeline->watch != NULL && is_emitting(i))
+	if (i->pipeline->watch != NULL && i->emitting)
 		watch_flow(i->pipeline->watch, &i->pipeline->flow, i->pipeline->now_ms);
-	counts(i)->flows++;
+	i->counts->flows++;
 	i->flows++;
 	return STEP_OK;
 }
@@ -376,7 +373,7 @@ static bool is_wanted(const struct intake *i)
 /* Taken, as its peer has nothing to send again, and that is all. */
 static enum step leave_out(struct intake *i)
 {
-	counts(i)->filtered++;
+	i->counts->filtered++;
 	i->flows++;
 	return STEP_OK;
 }
@@ -386,7 +383,7 @@ static enum step skip(struct intake *i, struct fault *fault)
 {
 	struct pipeline *p = i->pipeline;
 	struct source room;
-	bool telling = is_emitting(i) && p->sums == NULL;
+	bool telling = i->emitting && p->sums == NULL;
 	locate(i, &room);
 	tell_skipdata(i);
 	if (telling && !prepare_outputs(p, &p->flow)) {
@@ -395,7 +392,7 @@ static enum step skip(struct intake *i, struct fault *fault)
 	}
 	for (unsigned n = 0; n < p->outputs && telling; n++)
 		output_skipped(p->output[n], &p->flow);
-	counts(i)->skipdata++;
+	i->counts->skipdata++;
 	return STEP_OK;
 }
 
@@ -424,7 +421,7 @@ static enum step convert_record(struct intake *i, const struct event *event, str
 	}
 	switch (flow_status(&i->pipeline->flow)) {
 	case FLOW_NODATA:
-		counts(i)->nodata++;
+		i->counts->nodata++;
 		return STEP_OK;
 	case FLOW_SKIPDATA:
 		return skip(i, fault);
@@ -438,7 +435,7 @@ static enum step convert(struct intake *i, const struct event *event, struct fau
 	enum step step = convert_record(i, event, fault);
 	if (step == STEP_BAD)
 		return STEP_BAD;
-	counts(i)->events++;
+	i->counts->events++;
 	i->event++;
 	return STEP_OK;
 }
@@ -495,7 +492,7 @@ static bool open_document(struct intake *i)
 	i->origin = (struct origin){ .group = SLICE_NONE };
 	logevents_open(&i->events, d);
 	if (d->kind == DOCUMENT_CONTROL)
-		counts(i)->control_messages++;
+		i->counts->control_messages++;
 	if (d->kind == DOCUMENT_CLOUDWATCH && !open_cloudwatch(i, d))
 		return false;
 	if (d->kind != DOCUMENT_LINES || d->first_lines)
@@ -522,6 +519,7 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 {
 	for (unsigned n = 0; n < EVENTS_A_TURN && may_convert(i); n++) {
 		struct event event;
+		place_event(i);
 		if (!i->open) {
 			if (documents_empty(&i->documents))
 				return STEP_MORE;

@@ -78,6 +78,7 @@ static inline void from_text(struct event *event)
 	if (may_have_spaces(event->text))
 		event->text = trim(event->text);
 	event->json = event->text.len > 0 && event->text.data[0] == '{';
+	event->line = false;
 	event->broken = event->text.len > LINE_LIMIT;
 	event->why = FAULT_LINE_LENGTH;
 }
@@ -129,7 +130,7 @@ static inline bool next_plain(struct logevents *e, struct event *event)
 	const char *message = d->text + p->at;
 	if (at != message - p->before)
 		return false;
-	*event = (struct event){ .text = slice_of(message, p->len) };
+	event->text = slice_of(message, p->len);
 	e->walk.at = message + p->len + 2; /* quote and brace */
 	event->beyond = (size_t)(d->text + d->len - (message + p->len));
 	from_text(event);

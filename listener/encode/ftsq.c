@@ -44,7 +44,7 @@ static inline char *put_end(char *to, const struct source *source)
 /* The same of a word that is there, as it is to be written. */
 static inline char *put_word(char *to, const struct flow *flow, enum field field)
 {
-	struct slice text = words_text(&flow->words, (unsigned)flow->format->place[field]);
+	struct slice text = words_text(&flow->words, (size_t)flow->format->place[field]);
 	to = encoder_copy(to, text, true);
 	*to++ = ',';
 	return to;

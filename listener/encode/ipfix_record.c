@@ -129,6 +129,16 @@ static inline uint64_t above_last(struct slice text)
 	return digits_number(text.data, text.len - DIGITS_WORD) * DIGITS_WORD_IS;
 }
 
+/* The same of a time, which has two of them in our days. */
+static inline uint64_t above_seconds(struct slice text)
+{
+	if (text.len != DIGITS_WORD + 2)
+		return above_last(text);
+	unsigned tens = (unsigned char)text.data[0] - '0';
+	unsigned ones = (unsigned char)text.data[1] - '0';
+	return (uint64_t)(10 * tens + ones) * DIGITS_WORD_IS;
+}
+
 static inline void take_numbers(struct record_facts *f, const struct words *w,
 				const struct record_columns *c)
 {
@@ -142,12 +152,12 @@ static inline void take_numbers(struct record_facts *f, const struct words *w,
 		       narrow(w, column[RECORD_PROTOCOL]), narrow(w, column[RECORD_TCP_FLAGS]));
 	digits_of_four(low + RECORD_PACKETS, last_digits(packets), last_digits(octets),
 		       last_digits(start), last_digits(end));
-	for (unsigned i = 0; i < RECORD_NUMBERS; i++)
+	for (unsigned i = 0; i < RECORD_PACKETS; i++)
 		f->number[i] = low[i];
-	f->number[RECORD_PACKETS] += above_last(packets);
-	f->number[RECORD_BYTES] += above_last(octets);
-	f->number[RECORD_START] += above_last(start);
-	f->number[RECORD_END] += above_last(end);
+	f->number[RECORD_PACKETS] = low[RECORD_PACKETS] + above_last(packets);
+	f->number[RECORD_BYTES] = low[RECORD_BYTES] + above_last(octets);
+	f->number[RECORD_START] = low[RECORD_START] + above_seconds(start);
+	f->number[RECORD_END] = low[RECORD_END] + above_seconds(end);
 	if (!c->tcp_flags)
 		f->number[RECORD_TCP_FLAGS] = 0;
 }

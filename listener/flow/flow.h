@@ -77,7 +77,7 @@ MUST_CHECK bool flow_set(struct flow *flow, unsigned column, struct slice text,
 enum flow_status flow_other_status(struct slice status);
 
 /* A column as it stands in the line, "-" too. */
-static inline struct slice words_text(const struct words *w, unsigned column)
+static inline struct slice words_text(const struct words *w, size_t column)
 {
 	return slice_of(w->line.data + w->begin[column],
 			(size_t)w->begin[column + 1] - w->begin[column] - 1);
@@ -122,9 +122,12 @@ static inline struct slice flow_text(const struct flow *flow, unsigned column)
 static inline const struct address *flow_address(const struct flow *flow, enum field field)
 {
 	int column = flow->format->place[field];
-	if (column < 0 || flow_text(flow, (unsigned)column).len == 0)
+	if (column < 0)
 		return NULL;
-	return &flow->value[column].address;
+	const struct value *v = &flow->value[column];
+	bool absent = flow->words.line.len == 0 ? v->text.len == 0
+						: column_in(flow->words.absent, (unsigned)column);
+	return absent ? NULL : &v->address;
 }
 
 /* The number or time of a column that has this text, which is not empty. */
