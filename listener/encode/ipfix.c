@@ -54,6 +54,7 @@ struct domain {
 struct ipfix {
 	const struct encoder_settings *settings;
 	struct record_shape shape[VARIANT_COUNT];
+	record_reader facts_of;
 	struct record_columns in_format; /* of the last flow's format */
 	enum field aws[FIELD_COUNT];	 /* AWS's elements of a record */
 	unsigned aws_count;
@@ -198,7 +199,7 @@ static void begin_set(unsigned id, struct batch *b)
 bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 {
 	struct record_facts facts;
-	record_facts_of(&facts, flow, columns_of(x, flow->format), x->settings->packet_addresses);
+	x->facts_of(&facts, flow, columns_of(x, flow->format), x->settings->packet_addresses);
 	const struct record_shape *shape = &x->shape[facts.variant];
 	unsigned id = TEMPLATE_FLOW + facts.variant;
 	bool empty = b->bytes.len == 0;
@@ -473,6 +474,7 @@ struct ipfix *ipfix_new(const struct encoder_settings *settings, const struct fo
 		return NULL;
 	x->settings = settings;
 	x->columns = columns;
+	x->facts_of = record_reader_of(machine_here());
 	x->in_format.serial = UINT64_MAX;
 	list_elements(x);
 	x->model = announce_model_new(settings, columns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flows to the octets of IPFIX Data Records, straight down the table of elements. elements.c has the
- * rules and says them one element at a time; here they are asked once a flow, and numbers are made four
- * at a time of those that are words (flow.h). The unit tests hold every record to element_of.
+ * Flows, and what ipfix_facts.c makes of them, to the octets of IPFIX Data Records, straight down the
+ * table of elements. elements.c has the rules and says them one element at a time; here they are asked
+ * once a flow. The unit tests hold every record to element_of.
  */
 #include "encode/ipfix_record.h"
 
@@ -20,11 +20,21 @@ enum {
 	       BIT(INGRESS_INTERFACE) | BIT(EGRESS_INTERFACE) | BIT(EXPORTER_IPV4),
 };
 
-static const enum field number_field[RECORD_NUMBERS] = {
+const enum field record_number_field[RECORD_NUMBERS] = {
 #define X(field) [RECORD_##field] = FIELD_##field,
 	RECORD_NARROW(X) RECORD_WIDE(X)
 #undef X
 };
+
+record_reader record_reader_of(enum machine machine)
+{
+#ifdef __x86_64__
+	if (machine >= MACHINE_AVX2)
+		return record_facts_avx2;
+#endif
+	(void)machine;
+	return record_facts_anywhere;
+}
 
 void record_shape_of(struct record_shape *s, unsigned variant, const struct format *sums)
 {
@@ -55,131 +65,10 @@ void record_columns_of(struct record_columns *c, const struct format *format)
 	c->tcp_flags = format->place[FIELD_TCP_FLAGS] >= 0;
 	for (unsigned i = 0; i < RECORD_NUMBERS; i++) {
 		bool missing = i == RECORD_TCP_FLAGS && !c->tcp_flags;
-		c->number[i] = ask(c, format, missing ? FIELD_PROTOCOL : number_field[i]);
+		c->number[i] = ask(c, format, missing ? FIELD_PROTOCOL : record_number_field[i]);
 	}
 	c->action = ask(c, format, FIELD_ACTION);
 	c->interface_id = ask(c, format, FIELD_INTERFACE_ID);
-}
-
-/* ---- what a flow says ------------------------------------------------------------------------ */
-
-/* Six letters as a number: which of two words it is nobody can foretell, so it is no branch. */
-static inline uint64_t six(const char *letters)
-{
-	uint32_t four;
-	uint16_t two;
-	memcpy(&four, letters, sizeof(four));
-	memcpy(&two, letters + sizeof(four), sizeof(two));
-	return (uint64_t)two << 32 | four;
-}
-
-static inline void take_action(struct record_facts *f, struct slice action)
-{
-	static const uint8_t forwarding[4] = { 0, 64, 130 };
-	static const uint8_t firewall[4] = { 0, 1, 3 };
-	uint64_t word = action.len == 6 ? six(action.data) : 0;
-	unsigned verdict = (word == six("ACCEPT")) + 2u * (word == six("REJECT"));
-	f->forwarding = forwarding[verdict];
-	f->firewall = firewall[verdict];
-}
-
-static inline void take_interface(struct record_facts *f, struct slice id)
-{
-	f->interface_id = id;
-	f->interface = element_interface(id);
-}
-
-static void take_values(struct record_facts *f, const struct flow *flow)
-{
-	take_action(f, flow_field_text(flow, FIELD_ACTION));
-	take_interface(f, element_interface_id(flow));
-	for (unsigned i = 0; i < RECORD_NUMBERS; i++)
-		f->number[i] = flow_number(flow, number_field[i]);
-}
-
-/* ---- the same of words ----------------------------------------------------------------------- */
-
-/* Whether all that is asked for stands in the line, so that nothing has to be asked of any of them. */
-static inline bool are_words(const struct flow *flow, const struct record_columns *c)
-{
-	uint64_t absent = 0;
-	for (unsigned k = 0; k < COLUMN_WORDS; k++)
-		absent |= flow->words.absent[k] & c->asked[k];
-	return c->all && flow->words.line.len > 0 && absent == 0;
-}
-
-static inline uint64_t narrow(const struct words *w, unsigned column)
-{
-	struct slice text = words_text(w, column);
-	return digits_load(text.data, text.len);
-}
-
-/* A number's last eight digits, and what those before them are. */
-static inline uint64_t last_digits(struct slice text)
-{
-	if (text.len < DIGITS_WORD)
-		return digits_load(text.data, text.len);
-	return word_load(text.data + text.len - DIGITS_WORD);
-}
-
-static inline uint64_t above_last(struct slice text)
-{
-	if (text.len <= DIGITS_WORD)
-		return 0;
-	return digits_number(text.data, text.len - DIGITS_WORD) * DIGITS_WORD_IS;
-}
-
-/* The same of a time, which has two of them in our days. */
-static inline uint64_t above_seconds(struct slice text)
-{
-	if (text.len != DIGITS_WORD + 2)
-		return above_last(text);
-	unsigned tens = (unsigned char)text.data[0] - '0';
-	unsigned ones = (unsigned char)text.data[1] - '0';
-	return (uint64_t)(10 * tens + ones) * DIGITS_WORD_IS;
-}
-
-static inline void take_numbers(struct record_facts *f, const struct words *w,
-				const struct record_columns *c)
-{
-	uint32_t low[RECORD_NUMBERS];
-	const uint8_t *column = c->number;
-	struct slice packets = words_text(w, column[RECORD_PACKETS]);
-	struct slice octets = words_text(w, column[RECORD_BYTES]);
-	struct slice start = words_text(w, column[RECORD_START]);
-	struct slice end = words_text(w, column[RECORD_END]);
-	digits_of_four(low, narrow(w, column[RECORD_SRCPORT]), narrow(w, column[RECORD_DSTPORT]),
-		       narrow(w, column[RECORD_PROTOCOL]), narrow(w, column[RECORD_TCP_FLAGS]));
-	digits_of_four(low + RECORD_PACKETS, last_digits(packets), last_digits(octets),
-		       last_digits(start), last_digits(end));
-	for (unsigned i = 0; i < RECORD_PACKETS; i++)
-		f->number[i] = low[i];
-	f->number[RECORD_PACKETS] = low[RECORD_PACKETS] + above_last(packets);
-	f->number[RECORD_BYTES] = low[RECORD_BYTES] + above_last(octets);
-	f->number[RECORD_START] = low[RECORD_START] + above_seconds(start);
-	f->number[RECORD_END] = low[RECORD_END] + above_seconds(end);
-	if (!c->tcp_flags)
-		f->number[RECORD_TCP_FLAGS] = 0;
-}
-
-static inline void take_words(struct record_facts *f, const struct words *w,
-			      const struct record_columns *c)
-{
-	take_action(f, words_text(w, c->action));
-	take_interface(f, words_text(w, c->interface_id));
-	take_numbers(f, w, c);
-}
-
-void record_facts_of(struct record_facts *f, const struct flow *flow,
-		     const struct record_columns *columns, bool packet_addresses)
-{
-	struct slice direction = flow_field_text(flow, FIELD_FLOW_DIRECTION);
-	f->variant = element_variant_of(flow, direction, packet_addresses);
-	f->leaves = direction.len == 6 && six(direction.data) == six("egress");
-	if (are_words(flow, columns))
-		take_words(f, &flow->words, columns);
-	else
-		take_values(f, flow);
 }
 
 /* ---- octets ---------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #ifndef VPCFLOWD_ENCODE_IPFIX_RECORD_H
 #define VPCFLOWD_ENCODE_IPFIX_RECORD_H
 
+#include "base/machine.h"
 #include "encode/elements.h"
 
 /* What records of a variant have: a bit for each element, and their octets. */
@@ -24,6 +25,9 @@ enum record_number {
 #undef X
 		RECORD_NUMBERS
 };
+
+/* The field of each number. */
+extern const enum field record_number_field[RECORD_NUMBERS];
 
 /* Where a format has what every record asks for. */
 struct record_columns {
@@ -50,8 +54,15 @@ struct record_facts {
 };
 
 /* Columns are those of the flow's format; packet_addresses as element_variant has them. */
-void record_facts_of(struct record_facts *f, const struct flow *flow,
-		     const struct record_columns *columns, bool packet_addresses);
+typedef void (*record_reader)(struct record_facts *f, const struct flow *flow,
+			      const struct record_columns *columns, bool packet_addresses);
+
+/* For any machine, and for those with AVX2. */
+void record_facts_anywhere(struct record_facts *f, const struct flow *flow,
+			   const struct record_columns *columns, bool packet_addresses);
+void record_facts_avx2(struct record_facts *f, const struct flow *flow,
+		       const struct record_columns *columns, bool packet_addresses);
+record_reader record_reader_of(enum machine machine);
 
 /*
  * Writes a record of a shape, that of the facts' variant: what element_of says, element by element. Gives

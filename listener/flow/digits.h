@@ -2,6 +2,10 @@
 #ifndef VPCFLOWD_FLOW_DIGITS_H
 #define VPCFLOWD_FLOW_DIGITS_H
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include "base/sixteen.h"
 
 /*
@@ -40,7 +44,21 @@ static inline uint64_t digits_number(const char *p, size_t len)
 	return n;
 }
 
-#ifdef __SSE2__
+#if defined(__AVX2__)
+/* The numbers of four words at once. */
+static inline void digits_of_four(uint64_t numbers[4], uint64_t a, uint64_t b, uint64_t c,
+				  uint64_t d)
+{
+	__m256i v = _mm256_set_epi64x((long long)d, (long long)c, (long long)b, (long long)a);
+	v = _mm256_and_si256(v, _mm256_set1_epi8(0x0f));
+	v = _mm256_maddubs_epi16(v, _mm256_set1_epi16(1 << 8 | 10));
+	v = _mm256_madd_epi16(v, _mm256_set1_epi32(1 << 16 | 100));
+	/* Four digits in the lower half of each, and the last four above them. */
+	__m256i first = _mm256_mul_epu32(v, _mm256_set1_epi64x(10000));
+	v = _mm256_add_epi64(first, _mm256_srli_epi64(v, 32));
+	_mm256_storeu_si256((__m256i *)(void *)numbers, v);
+}
+#elif defined(__SSE2__)
 /* Of two words: eight numbers of two digits, and of these four of four. */
 static inline __m128i digits_fours(uint64_t a, uint64_t b)
 {
@@ -50,21 +68,24 @@ static inline __m128i digits_fours(uint64_t a, uint64_t b)
 	v = _mm_and_si128(_mm_add_epi16(tens, _mm_srli_epi16(v, 8)), _mm_set1_epi16(0xff));
 	return _mm_madd_epi16(v, _mm_set1_epi32(1 << 16 | 100));
 }
-#endif
 
-/* The numbers of four words at once. */
-static inline void digits_of_four(uint32_t numbers[4], uint64_t a, uint64_t b, uint64_t c,
+static inline void digits_of_four(uint64_t numbers[4], uint64_t a, uint64_t b, uint64_t c,
 				  uint64_t d)
 {
-#ifdef __SSE2__
 	__m128i v = _mm_packs_epi32(digits_fours(a, b), digits_fours(c, d));
 	v = _mm_madd_epi16(v, _mm_set1_epi32(1 << 16 | 10000));
-	_mm_storeu_si128((__m128i *)(void *)numbers, v);
+	__m128i above = _mm_setzero_si128();
+	_mm_storeu_si128((__m128i *)(void *)numbers, _mm_unpacklo_epi32(v, above));
+	_mm_storeu_si128((__m128i *)(void *)(numbers + 2), _mm_unpackhi_epi32(v, above));
+}
 #else
+static inline void digits_of_four(uint64_t numbers[4], uint64_t a, uint64_t b, uint64_t c,
+				  uint64_t d)
+{
 	const uint64_t words[4] = { a, b, c, d };
 	for (unsigned i = 0; i < 4; i++)
 		numbers[i] = digits_of(words[i]);
-#endif
 }
+#endif
 
 #endif

@@ -105,13 +105,13 @@ static void check_output(const struct way *w, const char *output, const struct f
 }
 
 /* The record of a flow of this shape; gives back how many octets. */
-static size_t put_record(const struct way *w, const struct flow *flow, bool packets,
-			 const struct record_shape *shape, char *to)
+static size_t put_record(const struct way *w, const struct flow *flow, enum machine machine,
+			 bool packets, const struct record_shape *shape, char *to)
 {
 	struct record_columns columns;
 	struct record_facts facts;
 	record_columns_of(&columns, &w->format);
-	record_facts_of(&facts, flow, &columns, packets);
+	record_reader_of(machine)(&facts, flow, &columns, packets);
 	assert_int_equal(facts.variant, shape->variant);
 	assert_true(slice_equal(facts.interface_id, element_interface_id(&w->strict)));
 	assert_true(facts.number[RECORD_PACKETS] == flow_number(&w->strict, FIELD_PACKETS));
@@ -119,7 +119,7 @@ static size_t put_record(const struct way *w, const struct flow *flow, bool pack
 	return (size_t)(record_put(to, flow, &facts, shape) - to);
 }
 
-static void check_record(const struct way *w)
+static void check_record(const struct way *w, enum machine machine)
 {
 	const struct encoder ipfix = { .settings.class = &encoder_ipfix };
 	if (!encoder_takes(&ipfix, &w->strict))
@@ -132,15 +132,17 @@ static void check_record(const struct way *w)
 		unsigned variant = element_variant(&w->strict, packets);
 		record_shape_of(&shape, variant, NULL);
 		assert_int_equal(element_variant(&w->quick, packets), variant);
-		assert_int_equal(put_record(w, &w->strict, packets, &shape, strict), shape.octets);
-		assert_int_equal(put_record(w, &w->quick, packets, &shape, quick), shape.octets);
+		assert_int_equal(put_record(w, &w->strict, MACHINE_ANY, packets, &shape, strict),
+				 shape.octets);
+		assert_int_equal(put_record(w, &w->quick, machine, packets, &shape, quick),
+				 shape.octets);
 		assert_memory_equal(strict, quick, shape.octets);
 	}
 }
 
-static void check_taken(struct way *w)
+static void check_taken(struct way *w, enum machine machine)
 {
-	check_record(w);
+	check_record(w, machine);
 	assert_int_equal(flow_status(&w->strict), flow_status(&w->quick));
 	for (unsigned i = 0; i < COUNT_OF(outputs); i++) {
 		check_output(w, outputs[i], NULL);
@@ -172,7 +174,7 @@ static void check_line(struct way *w, struct slice line)
 		if (!good)
 			fail_msg("parser %u takes %.*s", i, (int)line.len, line.data);
 		w->taken[i]++;
-		check_taken(w);
+		check_taken(w, (enum machine)i);
 	}
 	free(w->text);
 }
