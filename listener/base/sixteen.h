@@ -115,6 +115,7 @@ static inline __m128i sixteen_among(__m128i v, const char octets[static 7])
 SIXTEEN_QUESTION(sixteen_space, word_is(w, ' '), _mm_cmpeq_epi8(v, SIXTEEN_ALL(' ')))
 SIXTEEN_QUESTION(sixteen_dash, word_is(w, '-'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('-')))
 SIXTEEN_QUESTION(sixteen_dot, word_is(w, '.'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('.')))
+SIXTEEN_QUESTION(sixteen_colon, word_is(w, ':'), _mm_cmpeq_epi8(v, SIXTEEN_ALL(':')))
 SIXTEEN_QUESTION(sixteen_nul, word_is(w, '\0'), _mm_cmpeq_epi8(v, SIXTEEN_ALL('\0')))
 /* Not a plain character of a JSON string: a quote, a backslash, a control character. */
 SIXTEEN_QUESTION(sixteen_not_plain, word_is(w, '"') | word_is(w, '\\') | word_below(w, ' '),
@@ -139,6 +140,15 @@ SIXTEEN_QUESTION(sixteen_doubtful, word_doubtful(w),
 SIXTEEN_QUESTION(sixteen_not_digit, word_below(w, '0') | word_at_least(w, '9' + 1),
 		 _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
 			      _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))))
+
+/* Neither a digit nor one of a to f. */
+SIXTEEN_QUESTION(sixteen_not_hex,
+		 (word_below(w, '0') | word_at_least(w, '9' + 1)) &
+			 (word_below(w, 'a') | word_at_least(w, 'f' + 1)),
+		 _mm_and_si128(_mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('0')),
+					    _mm_cmpgt_epi8(v, SIXTEEN_ALL('9'))),
+			       _mm_or_si128(_mm_cmplt_epi8(v, SIXTEEN_ALL('a')),
+					    _mm_cmpgt_epi8(v, SIXTEEN_ALL('f')))))
 
 /*
  * Whether sixteen octets differ from a pattern: an octet of `like` stands for itself where that of

@@ -29,6 +29,7 @@
 #include "base/sixteen.h"
 #include "flow/digits.h"
 #include "flow/dotted.h"
+#include "flow/grouped.h"
 
 #ifndef QUICK_PARSE
 #define QUICK_PARSE quick_parse_anywhere
@@ -335,12 +336,13 @@ static inline bool take_columns(struct reading *r, struct slice line)
 
 /* ---- columns one by one ---------------------------------------------------------------------- */
 
-static inline bool address(const char *p, size_t len, struct address *a)
+static inline bool take_address(struct slice text, struct address *a)
 {
-	if (len > DOTTED_MOST || !dotted_octets(p, len, a->octets))
-		return address_parse(slice_of(p, len), a);
 	a->version = 4;
-	return true;
+	if (text.len <= DOTTED_MOST && dotted_octets(text.data, text.len, a->octets))
+		return true;
+	a->version = 6;
+	return grouped_octets(text.data, text.len, a->octets) || address_parse(text, a);
 }
 
 static inline bool take_addresses(struct flow *flow, const struct format *format)
@@ -351,7 +353,7 @@ static inline bool take_addresses(struct flow *flow, const struct format *format
 		for (; columns != 0; columns &= columns - 1) {
 			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
 			struct slice text = words_text(w, column);
-			if (!address(text.data, text.len, &flow->value[column].address))
+			if (!take_address(text, &flow->value[column].address))
 				return false;
 		}
 	}

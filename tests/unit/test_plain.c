@@ -204,6 +204,8 @@ static void test_sixteen(void **state)
 			octets[k] = (char)dice_below(&dice, i % 2 == 0 ? 256 : 128);
 		assert_int_equal(sixteen_space(octets), sixteen_space_words(octets));
 		assert_int_equal(sixteen_dot(octets), sixteen_dot_words(octets));
+		assert_int_equal(sixteen_colon(octets), sixteen_colon_words(octets));
+		assert_int_equal(sixteen_not_hex(octets), sixteen_not_hex_words(octets));
 		assert_int_equal(sixteen_nul(octets), sixteen_nul_words(octets));
 		assert_int_equal(sixteen_csv_special(octets), sixteen_csv_special_words(octets));
 		assert_int_equal(sixteen_not_plain(octets), sixteen_not_plain_words(octets));
@@ -219,7 +221,10 @@ static void test_sixteen(void **state)
 			bool plain = c >= 0x20 && c != '"' && c != '\\';
 			assert_int_equal(sixteen_not_plain(octets) >> k & 1, !plain);
 			assert_int_equal(sixteen_not_text(octets) >> k & 1, c < 0x20 || c > 0x7e);
-			assert_int_equal(sixteen_not_digit(octets) >> k & 1, c < '0' || c > '9');
+			bool digit = c >= '0' && c <= '9';
+			assert_int_equal(sixteen_not_digit(octets) >> k & 1, !digit);
+			bool hex = digit || (c >= 'a' && c <= 'f');
+			assert_int_equal(sixteen_not_hex(octets) >> k & 1, !hex);
 		}
 	}
 }

@@ -2,14 +2,17 @@
 /*
  * Proves of the quick ways through a line, all that this machine can run, that what they take the
  * strict one takes, with the same values, the same lines out of every text output and the same IPFIX
- * records, and numbers of any length in these; that they take
- * what AWS writes; and that they refuse what it refuses: the golden rows, those rows with a few octets
- * changed, and every shape of an IPv4 address and of a number near the end of its range.
+ * records, and numbers of any length in these; that they take what AWS writes; and that they refuse
+ * what it refuses: the golden rows, those rows with a few octets changed, every shape of an IPv4 address
+ * and of a number near the end of its range, and IPv6 addresses of all kinds of groups and gaps.
  */
 #include "support.h"
 
+#include <arpa/inet.h>
+
 #include "encode/encoder.h"
 #include "encode/ipfix_record.h"
+#include "flow/grouped.h"
 #include "flow/quick.h"
 
 enum { MUTATIONS = 25 };
@@ -359,6 +362,53 @@ static void test_dotted(void **state)
 		assert_int_equal(w.taken[i], w.good);
 }
 
+/* Up to nine groups, of any of these texts, so that there are all kinds of gaps, and mistakes. */
+static void test_grouped(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const groups[] = { "0",  "1", "8b4c", "db8",	  "",	"",	  "fde",
+					      "af", "A", "g",	 "12345", ".1", "1.2.3.4" };
+	enum { USUAL = 8, LINES = 8000 };
+	struct dice dice = { 9 };
+	way_init(&w);
+	set_format(&w, "srcaddr dstaddr");
+	for (unsigned i = 0; i < LINES; i++) {
+		char line[128] = "2001:db8:1234:a100:8b4c:cdca:3fde:fb6f ";
+		size_t kinds = dice_below(&dice, 4) == 0 ? COUNT_OF(groups) : USUAL;
+		for (size_t left = dice_below(&dice, 10); left > 0; left--) {
+			strcat(line, groups[dice_below(&dice, kinds)]);
+			strcat(line, left > 1 ? ":" : "");
+		}
+		check_line(&w, slice_text(line));
+	}
+	assert_in_range(w.good, LINES / 50, LINES / 2);
+	for (unsigned i = 0; i < w.parsers; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
+/* As inet_ntop writes them, which is as AWS does, nothing is left to others. */
+static void test_grouped_as_written(void **state)
+{
+	(void)state;
+	struct dice dice = { 10 };
+	for (unsigned i = 0; i < 20000; i++) {
+		uint8_t octets[GROUPED_OCTETS];
+		uint8_t read[GROUPED_OCTETS];
+		char text[GROUPED_READ + INET6_ADDRSTRLEN] = "";
+		size_t zeros = dice_below(&dice, GROUPED_OCTETS);
+		for (unsigned k = 0; k < GROUPED_OCTETS; k++)
+			octets[k] = dice_below(&dice, GROUPED_OCTETS) < zeros
+					    ? 0
+					    : (uint8_t)dice_below(&dice, 256);
+		assert_non_null(inet_ntop(AF_INET6, octets, text, sizeof(text)));
+		if (strchr(text, '.') != NULL)
+			continue;
+		assert_true(grouped_octets(text, strlen(text), read));
+		assert_memory_equal(read, octets, sizeof(octets));
+	}
+}
+
 /* Numbers around the end of each range, and with zeros before them. */
 static void test_ranges(void **state)
 {
@@ -490,6 +540,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_all_taken),
 		cmocka_unit_test(test_widths),	     cmocka_unit_test(test_more_columns),
+		cmocka_unit_test(test_grouped),	     cmocka_unit_test(test_grouped_as_written),
 		cmocka_unit_test(test_dotted),	     cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_records),
 	};
