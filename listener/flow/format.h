@@ -8,10 +8,8 @@
 #include "flow/fields.h"
 
 enum { COLUMN_LIMIT = 128, COLUMN_NAME_LIMIT = 64, KEY_BEFORE = 2, KEY_ROOM = 16 };
-enum {
-	SURE_OF_U64 = 19,
-	SURE_SLACK = 64
-}; /* digits that fit 64 bits; octets that are read behind */
+/* Digits that fit 64 bits whatever they are, and octets that may be read behind `sure`. */
+enum { SURE_OF_U64 = 19, SURE_SLACK = 64 };
 
 /*
  * The order of the columns in a record: which field each column is, and which column each field
@@ -22,12 +20,11 @@ struct format {
 	unsigned count;
 	unsigned unknown; /* columns whose name is not AWS's, as far as we know */
 	uint8_t kind[COLUMN_LIMIT];
-	/* for the quick way (quick.c): a bit for each column of a kind, and lengths */
+	/* for the quick way (quick.c): a bit for each column of a kind, and digits that are in range */
 	uint64_t numbers[COLUMN_LIMIT / 64];
 	uint64_t times[COLUMN_LIMIT / 64];
 	uint64_t addresses[COLUMN_LIMIT / 64];
-	uint8_t sure[COLUMN_LIMIT +
-		     SURE_SLACK]; /* so many digits are in range, whatever they are */
+	uint8_t sure[COLUMN_LIMIT + SURE_SLACK];
 	struct {
 		enum field field;
 		uint8_t name_len;

@@ -166,8 +166,8 @@ struct reading {
 	const struct format *format;
 	struct words *words;
 	unsigned columns; /* that have ended */
-	int end;	  /* of the last of them, from where the block begins; at least END_LEAST */
-	uint64_t longer[COLUMN_WORDS]; /* AVX-512: columns that are longer than is sure */
+	int end;	  /* AVX-512: of the last of them, from where the block begins */
+	uint64_t longer[COLUMN_WORDS]; /* AVX-512: those that are longer than is sure */
 	uint64_t space;		       /* a column begins */
 	uint64_t dash;		       /* a column's first octet, and a dash */
 	uint64_t not_more;	       /* the same, of a number: its end has to follow */
@@ -190,30 +190,24 @@ static inline void put_bits(uint64_t to[COLUMN_WORDS], uint64_t bits, unsigned c
 
 /* Where columns begin, behind these ends. Some are written that are none: no loop that ends anywhere. */
 #if defined(__AVX512VBMI2__)
+/* The places of these ends in their block, one behind the other, and what each is in a block. */
+static const uint8_t places[1 + BLOCK] = {
+	0,  0,	1,  2,	3,  4,	5,  6,	7,  8,	9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+	21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42,
+	43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
+};
+
+static inline __m512i places_of(uint64_t ends)
+{
+	return _mm512_maskz_compress_epi8(ends, _mm512_loadu_si512(places + 1));
+}
+
 static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsigned count)
 {
-	enum { END_LEAST = -2 * BLOCK };
-	static const uint8_t places[1 + BLOCK] = {
-		0,  0,	1,  2,	3,  4,	5,  6,	7,  8,	9,  10, 11, 12, 13, 14, 15,
-		16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32,
-		33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
-		50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
-	};
-	uint16_t *to = &r->words->begin[r->columns + 1];
-	__m512i end = _mm512_maskz_compress_epi8(ends, _mm512_loadu_si512(places + 1));
-	__m512i begins = _mm512_cvtepu8_epi16(
-		_mm512_castsi512_si256(end)); /* of more, some are empty */
-	_mm512_storeu_si512(to, _mm512_add_epi16(begins, _mm512_set1_epi16((short)(at + 1))));
-
-	/* From registers: what was just written in pieces could not be read in one for a while. */
-	__m512i before = _mm512_mask_permutexvar_epi8(_mm512_set1_epi8((char)r->end), ~(uint64_t)1,
-						      _mm512_loadu_si512(places), end);
-	__m512i octets = _mm512_sub_epi8(_mm512_sub_epi8(end, before), _mm512_set1_epi8(1));
-	__m512i sure = _mm512_loadu_si512(r->format->sure + r->columns);
-	uint64_t these = _bzhi_u64(UINT64_MAX, count);
-	put_bits(r->longer, _mm512_cmpgt_epu8_mask(octets, sure) & these, r->columns);
-	int last = ends == 0 ? r->end : BLOCK - 1 - __builtin_clzll(ends);
-	r->end = last - BLOCK < END_LEAST ? END_LEAST : last - BLOCK;
+	(void)count; /* at most 32, or some are empty */
+	__m512i begins = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(places_of(ends)));
+	_mm512_storeu_si512(&r->words->begin[r->columns + 1],
+			    _mm512_add_epi16(begins, _mm512_set1_epi16((short)(at + 1))));
 }
 #elif defined(__BMI2__)
 static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsigned count)
@@ -233,6 +227,34 @@ static inline void keep_begins(struct reading *r, size_t at, uint64_t ends, unsi
 	uint16_t *to = &r->words->begin[r->columns + 1];
 	for (unsigned i = 0; i < count; i++, ends &= ends - 1)
 		to[i] = (uint16_t)(at + (unsigned)__builtin_ctzll(ends) + 1);
+}
+#endif
+
+/*
+ * Which of the columns that end in a block are longer than is sure. With AVX-512 that is told from
+ * registers: begins were just written in pieces, and could not be read in one for a while.
+ */
+#if defined(__AVX512VBMI2__)
+static inline void keep_longer(struct reading *r, uint64_t ends, unsigned count)
+{
+	enum { END_LEAST = -2 * BLOCK }; /* longer than any is sure; an octet has room for it */
+	const __m512i one_back = _mm512_loadu_si512(places);
+	__m512i end = places_of(ends);
+	__m512i before = _mm512_mask_permutexvar_epi8(_mm512_set1_epi8((char)r->end), ~(uint64_t)1,
+						      one_back, end);
+	__m512i octets = _mm512_sub_epi8(_mm512_sub_epi8(end, before), _mm512_set1_epi8(1));
+	__m512i sure = _mm512_loadu_si512(r->format->sure + r->columns);
+	uint64_t longer = _mm512_cmpgt_epu8_mask(octets, sure);
+	put_bits(r->longer, _bzhi_u64(longer, count), r->columns);
+	int last = ends == 0 ? r->end : BLOCK - 1 - __builtin_clzll(ends);
+	r->end = last - BLOCK < END_LEAST ? END_LEAST : last - BLOCK;
+}
+#else
+static inline void keep_longer(struct reading *r, uint64_t ends, unsigned count)
+{
+	(void)r;
+	(void)ends;
+	(void)count;
 }
 #endif
 
@@ -306,6 +328,7 @@ static inline bool take_block(struct reading *r, const struct block *b, size_t a
 	if (left == 0 || count > left)
 		return false;
 	keep_begins(r, at, b->spaces, count);
+	keep_longer(r, b->spaces, count);
 	check_numbers(r, b, begins);
 	uint64_t dash = b->dashes & begins;
 	uint64_t absent = (dash << 1 | r->dash) & b->spaces;
