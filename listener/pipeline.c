@@ -184,6 +184,11 @@ static void place_event(struct intake *i)
 	i->counts = i->emitting ? i->pipeline->stats : &i->aside;
 }
 
+char *intake_room(struct intake *i, size_t *room)
+{
+	return intake_pending(i) ? NULL : payload_room(i->payload, room);
+}
+
 bool intake_idle(const struct intake *i)
 {
 	return documents_empty(&i->documents) && payload_idle(i->payload);

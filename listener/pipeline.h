@@ -85,6 +85,9 @@ void intake_count_all(struct intake *i);
 /* Events that the outputs have no more to get of. */
 uint64_t intake_emitted(const struct intake *i);
 
+/* payload_room of a stream, while nothing waits to be converted before what would come there. */
+char *intake_room(struct intake *i, size_t *room);
+
 /* Nothing begun, nothing left to convert. */
 bool intake_idle(const struct intake *i);
 /* Whether documents wait to be converted. */

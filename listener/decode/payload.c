@@ -15,8 +15,8 @@
  * an amount.
  *
  * What lies in a whole payload as it is, not packed, is not copied: its documents borrow from there.
- * More of a JSON document that was begun is inflated to where its text ends, rather than into a window
- * and copied there; what turns out to lie behind the document is then put aside.
+ * More of a JSON document that was begun is inflated to where its text ends, or read to there, rather than
+ * into a window and copied; what turns out to lie behind the document is then put aside.
  * No step looks at more than a part of it, so that others have their turns.
  */
 #include "decode/payload.h"
@@ -32,7 +32,7 @@
 enum {
 	WAITING_LINES = 1024 * 1024,
 	PART = 64 * 1024,
-	PLACED_LEAST = 64 * 1024,     /* octets that are worth to be inflated to where they stay */
+	PLACED_LEAST = 64 * 1024,     /* octets that are worth to be put where they stay */
 	PLACED_MOST = 512 * 1024,     /* and that are at once */
 	USUAL_FROM = 256 * 1024,      /* octets of a document that may be as large as the last */
 	USUAL_MOST = 4 * 1024 * 1024, /* and what it gets room for then, at most */
@@ -66,7 +66,6 @@ struct payload {
 	struct plain plain;    /* JSON: its plain events so far */
 	struct buf text;       /* JSON: the document so far. LINES: a line without its end */
 	size_t expected;       /* octets that come, as far as is known */
-	bool placed;	       /* JSON: what is given lies behind text, where it belongs */
 	struct buf spill;      /* what was placed there and belongs to no document */
 	bool first_lines;      /* LINES: none were given out since the run began */
 	struct documents waiting;
@@ -103,6 +102,7 @@ struct payload *payload_new(enum payload_source source, const struct limits *lim
 		p->tally = &p->own_tally;
 	/* Whole lines have room even where payloads have less. */
 	buf_init(&p->text, limits->payload > LINE_LIMIT ? limits->payload : LINE_LIMIT + 1);
+	buf_init(&p->spill, PLACED_MOST);
 	plain_init(&p->plain);
 	documents_init(&p->waiting);
 	return p;
@@ -435,18 +435,13 @@ static void note_usual(struct payload *p, size_t octets)
 		*p->usual = octets < USUAL_MOST - PLACED_LEAST ? octets + PLACED_LEAST : USUAL_MOST;
 }
 
-/*
- * Where more of the JSON document that a layer gathers may be put at once, so that it need not be
- * copied there, and for how many octets there is room; NULL for none.
- */
-static char *place(struct payload *p, size_t *room)
+char *payload_room(struct payload *p, size_t *room)
 {
-	p->placed = false;
 	if (p->state != JSON || p->text.len == 0)
 		return NULL;
 	expect_usual(p);
-	p->placed = buf_reserve(&p->text, PLACED_LEAST);
-	if (!p->placed)
+	size_t left = p->text.max - p->text.len;
+	if (left == 0 || !buf_reserve(&p->text, left < PLACED_LEAST ? left : PLACED_LEAST))
 		return NULL;
 	*room = p->text.cap - p->text.len;
 	if (*room > PLACED_MOST)
@@ -457,7 +452,7 @@ static char *place(struct payload *p, size_t *room)
 static enum step inflate(struct payload *p, struct slice *in, bool end, struct fault *fault)
 {
 	size_t room;
-	char *to = place(p->inner, &room);
+	char *to = payload_room(p->inner, &room);
 	enum step step = to == NULL ? gunzip_next(p->gunzip, in, &p->window, fault)
 				    : gunzip_next_into(p->gunzip, in, to, room, &p->window, fault);
 	p->stats->bytes_inflated += p->window.len;
@@ -569,12 +564,15 @@ static enum step end_json(struct payload *p, struct document *d, struct document
 	return within_cap(p, out, fault);
 }
 
-/* What follows a document is no part of its text. False without memory. */
-static bool take_rest(struct payload *p, struct slice *in)
+/* Whether octets lie where payload_room() said. */
+static bool is_placed(const struct payload *p, struct slice octets)
 {
-	if (!p->placed)
-		return true;
-	p->placed = false;
+	return p->text.len < p->text.cap && octets.data == p->text.data + p->text.len;
+}
+
+/* What follows a document is no part of its text. False without memory. */
+static bool put_aside(struct payload *p, struct slice *in)
+{
 	p->spill.len = 0;
 	if (!buf_add(&p->spill, in->data, in->len))
 		return false;
@@ -582,11 +580,8 @@ static bool take_rest(struct payload *p, struct slice *in)
 	return true;
 }
 
-static enum step end_gathered(struct payload *p, struct slice *in, struct documents *out,
-			      struct fault *fault)
+static enum step end_gathered(struct payload *p, struct documents *out, struct fault *fault)
 {
-	if (!take_rest(p, in))
-		return bad(fault, FAULT_MEMORY, 0);
 	note_usual(p, p->text.len);
 	struct document d = { .text = p->text.data, .len = p->text.len, .plain = p->plain };
 	p->text.data = NULL;
@@ -628,12 +623,17 @@ static enum step next_json_in_place(struct payload *p, struct slice *in, struct 
 	return end_json(p, &d, out, fault);
 }
 
-/* More of the document's text, and whether that is the last of it. False without memory. */
-static bool gather(struct payload *p, struct slice more, bool last)
+/*
+ * The first octets given are more of the document's text, and the last of it or not. False without
+ * memory.
+ */
+static bool gather(struct payload *p, struct slice *in, size_t used, bool last)
 {
-	if (p->placed) {
-		p->text.len += more.len;
-		return true;
+	struct slice more = slice_of(in->data, used);
+	slice_skip(in, used);
+	if (is_placed(p, more)) {
+		p->text.len += used;
+		return !last || put_aside(p, in);
 	}
 	/* Room once for all, rather than time and again as it grows; it does without, too. */
 	if (!last && p->expected > more.len)
@@ -659,11 +659,10 @@ static enum step next_json(struct payload *p, struct slice *in, bool end, struct
 	uint64_t most = p->layer == 0 ? p->limits->payload : p->limits->inflated;
 	if (p->text.len > most || used > most - p->text.len)
 		return bad(fault, p->layer == 0 ? FAULT_TOO_LARGE : FAULT_INFLATED, most);
-	if (!gather(p, slice_of(in->data, used), step == STEP_OK))
+	if (!gather(p, in, used, step == STEP_OK))
 		return bad(fault, FAULT_MEMORY, 0);
-	slice_skip(in, used);
 	if (step == STEP_OK)
-		return end_gathered(p, in, out, fault);
+		return end_gathered(p, out, fault);
 	return end ? STEP_OK : STEP_MORE;
 }
 
@@ -697,6 +696,8 @@ enum step payload_next(struct payload *p, struct slice *in, bool end, struct doc
 {
 	p->stays = end && p->layer == 0 && p->tally != NULL;
 	enum step step = next(p, in, end, out, fault);
+	if (in->len == 0)
+		buf_deinit(&p->spill);
 	/* The innermost layer knows best. */
 	if (step == STEP_BAD && fault->sample_len == 0) {
 		fault->sample_len = p->sample_len;

@@ -46,11 +46,21 @@ const struct stats *payload_counts(const struct payload *p);
  * The documents are the same however the octets were cut, except that runs of lines and of messages
  * may be split.
  *
+ * Octets that lie in payload_room() are not copied; what is left of them then lies elsewhere, until it
+ * is used.
+ *
  * Of a PAYLOAD_WHOLE the octets that were given with end set must stay where they are as long as
  * its documents do, which may lie in them; and what is left of *in is what the next call is given.
  */
 MUST_CHECK enum step payload_next(struct payload *p, struct slice *in, bool end,
 				  struct documents *out, struct fault *fault);
+
+/*
+ * Where the next octets of a stream may be put at once, as they would be copied there anyway, and for
+ * how many there is room: behind the JSON document that is being gathered. NULL: nowhere in particular.
+ * Until the payload is next called with anything.
+ */
+char *payload_room(struct payload *p, size_t *room);
 
 /* Whether it stands between two payloads, nothing begun. */
 bool payload_idle(const struct payload *p);

@@ -65,10 +65,8 @@ void conn_close(struct conn *c, enum close_reason reason)
 	tls_session_free(&c->tls);
 	worker_unschedule(c->worker, &c->turn);
 	framed_free(c);
+	conn_keep_input(c, SLICE_NONE);
 	intake_free(&c->intake);
-	free(c->in);
-	c->in = NULL;
-	c->in_len = 0;
 	worker_release(c->worker, &c->hold);
 	uv_close((uv_handle_t *)&c->tcp, on_closed);
 }
@@ -176,27 +174,41 @@ void conn_renew_config(struct conn *c)
 void conn_keep_input(struct conn *c, struct slice rest)
 {
 	c->in_len = rest.len;
-	if (rest.len > 0) {
+	if (rest.len == 0) {
+		if (!c->in_lent)
+			free(c->in);
+		c->in = NULL;
+		c->in_lent = false;
+	} else if (c->in_lent) {
+		c->in = (char *)(uintptr_t)rest.data;
+		c->in_room = rest.len;
+	} else {
 		c->in_first = (size_t)(rest.data - c->in);
-		return;
 	}
-	free(c->in);
-	c->in = NULL;
+}
+
+/* To where octets stay, if that is known; else to a buffer. False without memory. */
+static bool begin_input(struct conn *c)
+{
+	size_t room = CONN_INPUT;
+	c->in = c->mode == CONN_UNFRAMED ? intake_room(c->intake, &room) : NULL;
+	c->in_lent = c->in != NULL;
+	if (!c->in_lent)
+		c->in = malloc(CONN_INPUT);
+	c->in_room = room < CONN_INPUT ? room : CONN_INPUT;
+	c->in_first = 0;
+	return c->in != NULL;
 }
 
 static uv_buf_t input_room(struct conn *c)
 {
-	if (c->in == NULL) {
-		c->in = malloc(CONN_INPUT);
-		c->in_first = 0;
-	}
-	if (c->in == NULL)
+	if (c->in == NULL && !begin_input(c))
 		return uv_buf_init(NULL, 0);
 	if (c->in_first > 0) {
 		memmove(c->in, c->in + c->in_first, c->in_len);
 		c->in_first = 0;
 	}
-	return uv_buf_init(c->in + c->in_len, (unsigned)(CONN_INPUT - c->in_len));
+	return uv_buf_init(c->in + c->in_len, (unsigned)(c->in_room - c->in_len));
 }
 
 uv_buf_t conn_room(struct conn *c)
@@ -209,8 +221,10 @@ uv_buf_t conn_room(struct conn *c)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
 {
+	struct conn *c = handle->data;
 	(void)suggested;
-	*room = conn_room(handle->data);
+	/* In a turn there may have come to be less room than when reading went on. */
+	*room = conn_wants_input(c) ? conn_room(c) : uv_buf_init(NULL, 0);
 }
 
 static bool is_input(const struct conn *c, const uv_buf_t *room)
@@ -234,13 +248,13 @@ void conn_received(struct conn *c, size_t n, const uv_buf_t *room)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *room)
 {
 	struct conn *c = stream->data;
-	if (n == UV_ENOBUFS) {
+	if (n == UV_ENOBUFS && conn_wants_input(c)) {
 		conn_close(c, CLOSE_MEMORY);
 		return;
 	}
 	if (n > 0) {
 		conn_received(c, (size_t)n, room);
-	} else if (n < 0) {
+	} else if (n < 0 && n != UV_ENOBUFS) {
 		c->eof = true;
 		c->read_error = n == UV_EOF ? 0 : (int)n;
 	}
@@ -254,7 +268,7 @@ bool conn_wants_input(const struct conn *c)
 {
 	switch (c->mode) {
 	case CONN_UNFRAMED:
-		return c->in_len < CONN_INPUT / 2 && !c->wants_room;
+		return (c->in == NULL || c->in_len < c->in_room / 2) && !c->wants_room;
 	case CONN_FRAMED:
 		return framed_wants_input(c);
 	default:

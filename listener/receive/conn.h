@@ -21,6 +21,7 @@
  *
  * GLOSSARY
  *   input     octets read and not yet used: in[in_first .. in_first + in_len)
+ *   lent      the input's place is the intake's, where the octets stay, and no buffer of our own
  *   settle    look at everything that may have changed, then read, wait or close
  *   pause     our side is the reason that nothing moves: the peer's clock stands still
  *   ending    a reason is known, and the connection closes once all PUTs are answered
@@ -49,9 +50,11 @@ struct conn {
 	enum conn_mode mode;
 	struct tls_session *tls; /* NULL: octets come and go as they are */
 
-	char *in; /* CONN_INPUT octets, only while there are some */
+	char *in; /* in_room octets, CONN_INPUT at most, only while there are some */
+	size_t in_room;
 	size_t in_first;
 	size_t in_len;
+	bool in_lent;
 	bool reading;
 	bool eof;
 	int read_error; /* why eof came, 0 for a proper end; UV_EPROTO when TLS says otherwise */
@@ -106,7 +109,7 @@ static inline struct slice conn_input(const struct conn *c)
 	return slice_of(c->in_len == 0 ? NULL : c->in + c->in_first, c->in_len);
 }
 
-/* Keeps only rest, which is a tail of conn_input(). */
+/* Keeps only rest, which is a tail of conn_input(), or the intake's when that had lent the place. */
 void conn_keep_input(struct conn *c, struct slice rest);
 void conn_settle(struct conn *c);
 /* Sends octets to a framed peer; the connection may be closed when it returns. */

@@ -32,7 +32,7 @@ struct reader {
 	bool eof;
 	int error; /* why it ended early, 0 else */
 	struct intake *intake;
-	struct slice in; /* of octets, not yet used */
+	struct slice in; /* of octets or the intake's, not yet used */
 	uv_poll_t *poll; /* NULL for what never blocks */
 	char octets[READ_SIZE];
 };
@@ -117,8 +117,12 @@ static void close_file(struct reader *r)
 static bool read_more(struct reader *r)
 {
 	ssize_t n;
+	size_t room = sizeof(r->octets);
+	char *to = intake_room(r->intake, &room);
+	if (to == NULL)
+		to = r->octets;
 	do
-		n = read(r->fd, r->octets, sizeof(r->octets));
+		n = read(r->fd, to, room);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN && r->poll != NULL) {
 		uv_poll_start(r->poll, UV_READABLE, on_readable);
@@ -129,7 +133,7 @@ static bool read_more(struct reader *r)
 		fail(r, r->name, r->error);
 	}
 	r->eof = n <= 0;
-	r->in = slice_of(r->octets, n > 0 ? (size_t)n : 0);
+	r->in = slice_of(to, n > 0 ? (size_t)n : 0);
 	r->worker->stats.bytes_received += r->in.len;
 	return true;
 }

@@ -39,6 +39,19 @@ size_t cuts_next(struct cuts *c, size_t left)
 	return piece < left ? piece : left;
 }
 
+struct slice cuts_read(struct cuts *c, struct slice *in, char *place, size_t room, char **copy)
+{
+	size_t n = cuts_next(c, in->len);
+	if (place != NULL && n > room)
+		n = room;
+	struct slice piece = slice_of(in->data, n);
+	slice_skip(in, n);
+	*copy = place == NULL ? fuzz_copy(piece) : NULL;
+	if (place != NULL && n > 0)
+		memcpy(place, piece.data, n);
+	return slice_of(place == NULL ? *copy : place, n);
+}
+
 void fuzz_gzip(struct slice in, int window, struct buf *out)
 {
 	z_stream z = { .avail_in = (uInt)in.len };

@@ -30,6 +30,11 @@ struct cuts {
 };
 /* The size of the next piece: 1 to left, or 0 when nothing is left. */
 size_t cuts_next(struct cuts *c, size_t left);
+/*
+ * Takes the next piece off the front of the input, as a read would bring it: to a place that has room for
+ * so many octets, or where that is NULL to a copy of exactly its size, *copy, for free().
+ */
+struct slice cuts_read(struct cuts *c, struct slice *in, char *place, size_t room, char **copy);
 
 /* Appends one gzip member; window 9 to 15 as in zlib.h. */
 void fuzz_gzip(struct slice in, int window, struct buf *out);

@@ -3,8 +3,8 @@
  * Fed: octets to cut by and to pack by (fuzz_pack), then payloads.
  * Held, for a pipeline without outputs, with a filter and without: events = flows + nodata + skipdata +
  * rejected + filtered, however it ends; every rejected record has its reason counted; a stream counts
- * the same whatever the cut, what the filter leaves out included; of a whole that is refused for what it
- * is, not one event was looked at.
+ * the same whatever the cut, read to where octets stay or not, what the filter leaves out included; of a
+ * whole that is refused for what it is, not one event was looked at.
  */
 #include "fuzz.h"
 #include "pipeline.h"
@@ -64,6 +64,7 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 	struct outcome o = { .verdict = FAULT_COUNT };
 	/* A whole is there whole. */
 	struct cuts cuts = { source == PAYLOAD_WHOLE ? 0 : seed };
+	bool placing = source == PAYLOAD_STREAM && seed % 4 >= 2;
 	struct fault fault;
 	enum step step;
 	bool end;
@@ -74,10 +75,11 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 	struct intake *i = intake_new(&p, source, "192.0.2.1");
 	CHECK(i != NULL);
 	do {
-		size_t n = cuts_next(&cuts, in.len);
-		char *octets = fuzz_copy(slice_of(in.data, n));
-		struct slice piece = slice_of(octets, n);
-		slice_skip(&in, n);
+		size_t room = 0;
+		char *place = placing ? intake_room(i, &room) : NULL;
+		char *octets;
+		struct slice piece = cuts_read(&cuts, &in, place, room, &octets);
+		size_t n = piece.len;
 		end = in.len == 0 && (n == 0 || seed % 2 == 0 || source == PAYLOAD_WHOLE);
 		do {
 			step = intake_run(i, &piece, end, &fault);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fed: octets to cut by and to pack by (fuzz_pack), then payloads.
- * Held, as a stream and as a whole: the same events and the same verdict whatever the cut, under
- * limits that are easily reached; a stream goes on after a fault that is contained, and one that
+ * Held, as a stream and as a whole: the same events and the same verdict whatever the cut, read to where
+ * octets stay or not, under limits that are easily reached; a stream goes on after a fault that is contained, and one that
  * ended well has nothing begun. Of a whole that is refused nothing is converted, so there the
  * events need not be the same. Packing changes nothing.
  */
@@ -56,6 +56,7 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 	struct outcome o = { .verdict = FAULT_COUNT };
 	struct stats stats = { .documents = 0 };
 	struct cuts cuts = { seed };
+	bool placing = source == PAYLOAD_STREAM && seed % 4 >= 2;
 	struct documents documents;
 	struct fault fault;
 	enum step step;
@@ -66,10 +67,11 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 	documents_init(&documents);
 	buf_init(&o.events, SIZE_MAX / 2);
 	do {
-		size_t n = cuts_next(&cuts, in.len);
-		char *octets = fuzz_copy(slice_of(in.data, n));
-		struct slice piece = slice_of(octets, n);
-		slice_skip(&in, n);
+		size_t room = 0;
+		char *place = placing ? payload_room(p, &room) : NULL;
+		char *octets;
+		struct slice piece = cuts_read(&cuts, &in, place, room, &octets);
+		size_t n = piece.len;
 		/* The end comes with the last octets, or after them. */
 		end = in.len == 0 && (n == 0 || seed % 2 == 0);
 		do {

@@ -74,6 +74,23 @@ def test_memory_is_bounded_while_a_sender_pushes(start):
         assert peak < 64 * harness.MIB + more, f"{peak / harness.MIB:.0f} MiB"
 
 
+def test_what_follows_a_message_waits_while_it_is_converted(start):
+    """It came in one read with the message's end; until it is used nothing more is read."""
+    lines, more = payloads.records(80_000), payloads.records(500)
+    first, second = payloads.decoded(lines), payloads.decoded(more)
+    with start("--max-payload", "64M", pipe=True) as daemon, daemon.connect() as peer:
+        peer.send(first[:-1000])
+        daemon.wait_stats(bytes_received=len(first) - 1000)
+        peer.send(first[-1000:] + second[:1000])
+        daemon.wait_stats(flows=20_000)
+        peer.send(second[1000:]).half_close()
+        for _ in range(3):
+            assert daemon.stats()["bytes_received"] == len(first) + 1000
+        daemon.pipe.start_reading()
+        assert peer.rest() == b""
+        assert daemon.terminate() == payloads.ftsq_lines(lines + more)
+
+
 def test_the_reader_of_standard_output_goes(start, many):
     _, octets = many
     with start(pipe=True, status=1) as daemon, daemon.connect() as peer:

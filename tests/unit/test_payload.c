@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves that every kind of payload gives its records, in order, and the same ones for every read
- * size from one octet up to all of it; and what damage costs: a JSON document is all or nothing,
+ * size from one octet up to all of it, read to where they stay or not; and what damage costs: a JSON document is all or nothing,
  * lines before the damage stand, a fault whose end is known costs that document only, an over-long
  * line costs itself, and no cap can be passed.
  *
@@ -81,17 +81,12 @@ static void tell_fault(struct buf *out, const struct fault *fault)
 	add_text(out, fault->contained ? " +\n" : "\n");
 }
 
-/* Feeds one read, on the heap in its exact size; false when the stream has ended with a fault. */
-static bool feed(struct payload *p, struct slice piece, bool end, struct buf *out)
+/* Has all of it used; false when the stream has ended with a fault. */
+static bool use(struct payload *p, struct slice in, bool end, struct buf *out)
 {
 	struct documents documents;
 	struct fault fault;
-	char *octets = malloc(piece.len + (piece.len == 0));
 	enum step step = STEP_OK;
-	assert_non_null(octets);
-	if (piece.len > 0)
-		memcpy(octets, piece.data, piece.len);
-	struct slice in = slice_of(octets, piece.len);
 	documents_init(&documents);
 	for (unsigned turns = 0; step != STEP_MORE; turns++) {
 		assert_true(turns < TURNS_MOST);
@@ -104,11 +99,42 @@ static bool feed(struct payload *p, struct slice piece, bool end, struct buf *ou
 	}
 	if (step == STEP_MORE)
 		assert_int_equal(in.len, 0);
-	free(octets);
 	return step == STEP_MORE;
 }
 
-static void read_by(struct slice octets, size_t size, struct buf *out)
+/* Feeds one read, on the heap in its exact size. */
+static bool feed(struct payload *p, struct slice piece, bool end, struct buf *out)
+{
+	char *octets = malloc(piece.len + (piece.len == 0));
+	assert_non_null(octets);
+	if (piece.len > 0)
+		memcpy(octets, piece.data, piece.len);
+	bool going = use(p, slice_of(octets, piece.len), end, out);
+	free(octets);
+	return going;
+}
+
+/* The same, as much as there is room for put where it stays; how much that was is added to *placed. */
+static bool feed_placed(struct payload *p, struct slice piece, size_t *placed, struct buf *out)
+{
+	bool going = true;
+	while (going && piece.len > 0) {
+		size_t room;
+		char *to = payload_room(p, &room);
+		if (to == NULL)
+			return feed(p, piece, false, out);
+		assert_true(room > 0);
+		size_t n = piece.len < room ? piece.len : room;
+		memcpy(to, piece.data, n);
+		slice_skip(&piece, n);
+		*placed += n;
+		going = use(p, slice_of(to, n), false, out);
+	}
+	return going;
+}
+
+/* placed: NULL for a reader who knows nothing of where octets stay. */
+static void read_to(struct slice octets, size_t size, size_t *placed, struct buf *out)
 {
 	struct stats stats = { .events = 0 };
 	struct payload *p = payload_new(PAYLOAD_STREAM, &limits, &stats);
@@ -117,12 +143,19 @@ static void read_by(struct slice octets, size_t size, struct buf *out)
 	bool going = true;
 	for (size_t done = 0; going && done < octets.len; done += size) {
 		size_t n = size < octets.len - done ? size : octets.len - done;
-		going = feed(p, slice_of(octets.data + done, n), false, out);
+		struct slice piece = slice_of(octets.data + done, n);
+		going = placed == NULL ? feed(p, piece, false, out)
+				       : feed_placed(p, piece, placed, out);
 	}
 	if (going && feed(p, SLICE_NONE, true, out))
 		assert_true(payload_idle(p));
 	payload_free(&p);
 	assert_null(p);
+}
+
+static void read_by(struct slice octets, size_t size, struct buf *out)
+{
+	read_to(octets, size, NULL, out);
 }
 
 /* As a PUT is unpacked: all of it at once. */
@@ -150,6 +183,9 @@ static void check_size(const char *name, struct slice octets, size_t size, const
 	struct buf out;
 	buf_init(&out, ROOM);
 	read_by(octets, size, &out);
+	expect(name, size, &out, expected);
+	size_t placed = 0;
+	read_to(octets, size, &placed, &out);
 	expect(name, size, &out, expected);
 	buf_deinit(&out);
 }
@@ -907,6 +943,14 @@ static void test_placed(void **state)
 	}
 	add_text(&text, "2 1 eni-1\n");
 	add_text(&expected, "[lines]\nL 2 1 eni-1\n");
+	for (size_t size = 1000; size < 2 * text.len; size *= 3) {
+		size_t placed = 0;
+		read_to(buf_slice(&text), size, &placed, &out);
+		assert_true(slice_equal(buf_slice(&out), buf_slice(&expected)));
+		/* All but the first reads of the long ones, as long as reads are not longer. */
+		if (size < 10000)
+			assert_in_range(placed, text.len / 10 * 9, text.len);
+	}
 	limits.ratio = 1100;
 	/* In two members: what the last says of its size is not the size of all. */
 	for (size_t cut = 1; cut < text.len; cut += text.len / 3) {
@@ -925,6 +969,44 @@ static void test_placed(void **state)
 	buf_deinit(&out);
 	buf_deinit(&expected);
 	limits = limits_standard();
+}
+
+/* Where octets may be put at once: in a JSON document of a stream that was begun, and up to its cap. */
+static void test_room(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *octets;
+		bool room;
+	} rows[] = {
+		{ "", false },
+		{ " \n", false },
+		{ "2 1 eni-1", false },
+		{ "\x1f\x8b", false },
+		{ "{", true },
+		{ "{}\n{\"message\":\"a", true },
+		{ "{\"message\":\"a\"}", false },
+	};
+	struct buf out;
+	buf_init(&out, ROOM);
+	limits.payload = 100 * 1000;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct stats stats = { .events = 0 };
+		struct payload *p = payload_new(PAYLOAD_STREAM, &limits, &stats);
+		size_t room = 0;
+		assert_non_null(p);
+		(void)feed(p, slice_text(rows[i].octets), false, &out);
+		for (size_t done = 0; payload_room(p, &room) != NULL; done += room) {
+			assert_true(rows[i].room && room > 0 && done < limits.payload);
+			char *to = payload_room(p, &room);
+			memset(to, ' ', room);
+			assert_true(use(p, slice_of(to, room), false, &out));
+		}
+		assert_int_equal(room > 0, rows[i].room);
+		payload_free(&p);
+	}
+	limits = limits_standard();
+	buf_deinit(&out);
 }
 
 static void test_long_lines(void **state)
@@ -1006,6 +1088,7 @@ int main(void)
 		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_lines_and_spaces),
 		cmocka_unit_test(test_idle),	       cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_joined_in_gzip), cmocka_unit_test(test_placed),
+		cmocka_unit_test(test_room),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
