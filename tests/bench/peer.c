@@ -252,6 +252,17 @@ static void shake_hands(struct peer *p)
 	push_fail("no handshake", "TLS");
 }
 
+/*
+ * A sender that paces itself (BBR) sets a timer for each segment, and the kernel runs it where the
+ * segment before was acknowledged: over loopback that is the core of the listener, whose figures would
+ * have it.
+ */
+static void do_not_pace(const struct peer *p)
+{
+	static const char reno[] = "reno";
+	(void)setsockopt(p->socket, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof(reno) - 1);
+}
+
 struct peer *peer_new(struct errand *e)
 {
 	struct peer *p = calloc(1, sizeof(*p));
@@ -260,7 +271,10 @@ struct peer *peer_new(struct errand *e)
 		push_fail("no memory", "peer");
 	p->errand = e;
 	p->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (p->socket < 0 || connect(p->socket, (struct sockaddr *)&e->to, sizeof(e->to)) != 0)
+	if (p->socket < 0)
+		push_fail(strerror(errno), "socket");
+	do_not_pace(p);
+	if (connect(p->socket, (struct sockaddr *)&e->to, sizeof(e->to)) != 0)
 		push_fail(strerror(errno), "connect");
 	(void)setsockopt(p->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (e->tls != NULL) {
