@@ -37,6 +37,8 @@ static inline uint64_t digits_word(const char *p, size_t len)
 /* Any number of digits of a number that fits 64 bits. */
 static inline uint64_t digits_number(const char *p, size_t len)
 {
+	if (len <= DIGITS_WORD)
+		return digits_word(p, len);
 	size_t first = (len - 1) % DIGITS_WORD + 1;
 	uint64_t n = digits_word(p, first);
 	for (size_t at = first; at < len; at += DIGITS_WORD)

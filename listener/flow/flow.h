@@ -118,16 +118,19 @@ static inline struct slice flow_text(const struct flow *flow, unsigned column)
 						     : words_text(&flow->words, column);
 }
 
+/* Whether a column has a value, which its text would say as well. */
+static inline bool flow_has(const struct flow *flow, unsigned column)
+{
+	return flow->words.line.len == 0 ? flow->value[column].text.len > 0
+					 : !column_in(flow->words.absent, column);
+}
+
 /* A field's address alone; NULL as flow_value. */
 static inline const struct address *flow_address(const struct flow *flow, enum field field)
 {
 	int column = flow->format->place[field];
-	if (column < 0)
-		return NULL;
-	const struct value *v = &flow->value[column];
-	bool absent = flow->words.line.len == 0 ? v->text.len == 0
-						: column_in(flow->words.absent, (unsigned)column);
-	return absent ? NULL : &v->address;
+	return column < 0 || !flow_has(flow, (unsigned)column) ? NULL
+							       : &flow->value[column].address;
 }
 
 /* The number or time of a column that has this text, which is not empty. */

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys with weights in; the greatest out, each with how much less it may be. A set of entries:
+ * Keys with weights in; the greatest out, each with how much less it may be. A set of entries is two
+ * lines of a processor's cache, one that says which and one that says how much:
  *
- *   hash  |    |    |    |    |
+ *   low   |    |    |    |    |   the halves of keys
+ *   high  |    |    |    |    |
+ *
  *   rank  |    |    |    |    |   (most + 1) * 8 + way; of an empty entry most is 0
  *   error |    |    |    |    |
- *   key   |    |    |    |    |   only to be shown
- *   floor |    |                  the most that went
  *
- * A new weight goes to the least of four numbers: an entry's way if the hash is its own, else its rank.
- * So a hit wins over the least entry, and neither needs a jump that a processor could guess wrong.
+ * The least of the ranks says by itself whose it is. What went last is the greatest error, since what
+ * goes never gets less: only what summaries had lost when they were merged has a place of its own.
  */
 #include "watch/heavy.h"
 
@@ -17,18 +18,26 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Kept out of what most keys need, whose registers it would take. */
+#define APART __attribute__((noinline))
+
 enum {
+	RANK_SHIFT = 3,
 	NAME_HEAD = 2, /* octets before a name: its length, and whether it is cut */
 	NAME_MOST = 255,
-	RANK_SHIFT = 3,
+	SHORT_LEAST = 8, /* octets of a name that is read without a loop */
+	SHORT_MOST = 32,
 };
 
 struct heavy_set {
-	_Alignas(64) uint64_t hash[HEAVY_WAYS];
+	_Alignas(64) uint64_t low[HEAVY_WAYS];
+	uint64_t high[HEAVY_WAYS];
 	uint64_t rank[HEAVY_WAYS];
-	_Alignas(64) uint64_t error[HEAVY_WAYS];
-	uint64_t floor;
-	_Alignas(64) struct heavy_key key[HEAVY_WAYS];
+	uint64_t error[HEAVY_WAYS];
 };
 
 int heavy_seed_make(struct heavy_seed *seed)
@@ -42,6 +51,11 @@ int heavy_seed_make(struct heavy_seed *seed)
 /* A rank, its weight added, cannot overflow. */
 #define RANK_LIMIT ((HEAVY_LIMIT + 1) << RANK_SHIFT)
 
+static inline uint64_t limited(uint64_t n)
+{
+	return n < HEAVY_LIMIT ? n : HEAVY_LIMIT;
+}
+
 static inline uint64_t rank_of(uint64_t most, unsigned way)
 {
 	return (most + 1) << RANK_SHIFT | way;
@@ -52,136 +66,169 @@ static inline uint64_t most_at(const struct heavy_set *set, unsigned way)
 	return (set->rank[way] >> RANK_SHIFT) - 1;
 }
 
-static inline uint64_t limited(uint64_t n)
-{
-	return n < HEAVY_LIMIT ? n : HEAVY_LIMIT;
-}
-
 /* ---- beginning and end ----------------------------------------------------------------------- */
-
-static void empty_set(struct heavy_set *set)
-{
-	*set = (struct heavy_set){ .floor = 0 };
-	for (unsigned i = 0; i < HEAVY_WAYS; i++)
-		set->rank[i] = rank_of(0, i);
-}
 
 static unsigned sets_of(const struct heavy *t)
 {
 	return 1u << t->bits;
 }
 
+static void empty(struct heavy *t)
+{
+	for (unsigned i = 0; i < sets_of(t); i++) {
+		t->set[i] = (struct heavy_set){ .rank = { 0 } };
+		for (unsigned way = 0; way < HEAVY_WAYS; way++)
+			t->set[i].rank[way] = rank_of(0, way);
+		t->floor[i] = 0;
+	}
+	t->total = 0;
+}
+
 bool heavy_init(struct heavy *t, const struct heavy_seed *seed, unsigned bits, size_t name)
 {
 	if (name > NAME_MOST)
 		name = NAME_MOST;
-	*t = (struct heavy){ .seed = seed, .bits = bits };
+	*t = (struct heavy){ .seed = *seed, .bits = bits, .shift = 64 - bits };
+	for (unsigned i = 1; i < 4; i++)
+		t->seed.word[i] |= 1;
 	t->name_room = name == 0 ? 0 : NAME_HEAD + name;
 	t->set = aligned_alloc(64, sets_of(t) * sizeof(*t->set));
+	t->floor = calloc(sets_of(t), sizeof(*t->floor));
 	t->names = name == 0 ? NULL : calloc((size_t)sets_of(t) * HEAVY_WAYS, t->name_room);
-	if (t->set == NULL || (t->names == NULL && name != 0)) {
+	if (t->set == NULL || t->floor == NULL || (t->names == NULL && name != 0)) {
 		heavy_deinit(t);
 		return false;
 	}
-	for (unsigned i = 0; i < sets_of(t); i++)
-		empty_set(&t->set[i]);
+	empty(t);
 	return true;
 }
 
 void heavy_deinit(struct heavy *t)
 {
 	free(t->set);
+	free(t->floor);
 	free(t->names);
 	t->set = NULL;
+	t->floor = NULL;
 	t->names = NULL;
 }
 
 void heavy_clear(struct heavy *t)
 {
-	if (t->total == 0)
-		return;
-	for (unsigned i = 0; i < sets_of(t); i++)
-		empty_set(&t->set[i]);
-	t->total = 0;
+	if (t->total > 0)
+		empty(t);
 }
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
-static inline struct heavy_set *set_of(const struct heavy *t, uint64_t hash)
+/* The number of a key's set. */
+static inline uint64_t set_of(const struct heavy *t, struct heavy_key key)
 {
-	return &t->set[hash >> (64 - t->bits)];
+	const uint64_t *word = t->seed.word;
+	uint64_t h = (key.low ^ word[0]) * word[1];
+	h = (h ^ h >> 32 ^ key.high) * word[2];
+	return h >> t->shift;
 }
 
-/* The way of the least entry. */
-static inline unsigned least_way(const struct heavy_set *set)
+/* A bit for each way with this lower half of a key. */
+static inline unsigned ways_alike(const struct heavy_set *set, uint64_t low)
+{
+#ifdef __SSE2__
+	const __m128i *row = (const __m128i *)(const void *)set->low;
+	__m128i wanted = _mm_set1_epi64x((long long)low);
+	__m128 a = _mm_castsi128_ps(_mm_cmpeq_epi32(row[0], wanted));
+	__m128 b = _mm_castsi128_ps(_mm_cmpeq_epi32(row[1], wanted));
+	/* The first halves of all four, and the second. */
+	__m128 first = _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
+	__m128 second = _mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1));
+	return (unsigned)_mm_movemask_ps(_mm_and_ps(first, second));
+#else
+	unsigned alike = 0;
+	for (unsigned i = 0; i < HEAVY_WAYS; i++)
+		alike |= (unsigned)(set->low[i] == low) << i;
+	return alike;
+#endif
+}
+
+/* The way of a key in a set, HEAVY_WAYS for none. Of a key of zeros that may be an empty one. */
+static inline unsigned way_of(const struct heavy_set *set, struct heavy_key key)
+{
+	for (unsigned alike = ways_alike(set, key.low); alike != 0; alike &= alike - 1) {
+		unsigned way = (unsigned)__builtin_ctz(alike);
+		if (set->high[way] == key.high)
+			return way;
+	}
+	return HEAVY_WAYS;
+}
+
+/* Makes way for a new key: the least entry goes, and its sum is what the new one may have had. */
+static inline unsigned replace(struct heavy_set *set, struct heavy_key key)
 {
 	uint64_t least = set->rank[0];
 	for (unsigned i = 1; i < HEAVY_WAYS; i++)
 		least = set->rank[i] < least ? set->rank[i] : least;
-	return (unsigned)least & (HEAVY_WAYS - 1);
-}
-
-/* Makes way for a new key: the least entry goes, and its sum is what the new one may have had. */
-static inline unsigned replace(struct heavy_set *set, struct heavy_key key, uint64_t hash)
-{
-	unsigned way = least_way(set);
-	uint64_t before = most_at(set, way);
-	before = before > set->floor ? before : set->floor;
-	set->hash[way] = hash;
-	set->rank[way] = rank_of(before, way);
-	set->error[way] = before;
-	set->floor = before;
-	set->key[way] = key;
+	unsigned way = (unsigned)least & (HEAVY_WAYS - 1);
+	set->error[way] = (least >> RANK_SHIFT) - 1;
+	set->low[way] = key.low;
+	set->high[way] = key.high;
 	return way;
 }
 
-/* Adds to the entry of this hash. Its way; *hit: it was there. */
-static inline unsigned add(struct heavy_set *set, struct heavy_key key, uint64_t hash,
-			   uint64_t weight, bool *hit)
+/* With what all there is passes the limit. */
+static APART void add_apart(struct heavy *t, struct heavy_set *set, unsigned way, uint64_t weight)
 {
-	unsigned found = 0;
-	for (unsigned i = 0; i < HEAVY_WAYS; i++)
-		found |= (unsigned)(set->hash[i] == hash) << i;
-	*hit = found != 0;
-	unsigned way = *hit ? (unsigned)__builtin_ctz(found) : replace(set, key, hash);
-	uint64_t rank = set->rank[way] + (weight << RANK_SHIFT);
+	uint64_t rank = set->rank[way] + (limited(weight) << RANK_SHIFT);
 	set->rank[way] = rank < RANK_LIMIT ? rank : RANK_LIMIT | way;
-	return way;
+	t->total = heavy_sum(t->total, limited(weight));
+}
+
+/* No entry has more than all that was added. */
+static inline void add(struct heavy *t, struct heavy_set *set, unsigned way, uint64_t weight)
+{
+	if (weight > HEAVY_LIMIT || t->total > HEAVY_LIMIT - weight) {
+		add_apart(t, set, way, weight);
+		return;
+	}
+	t->total += weight;
+	set->rank[way] += weight << RANK_SHIFT;
 }
 
 void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight)
 {
-	heavy_add_all(t, &key, &weight, 1);
-}
-
-void heavy_add_all(struct heavy *t, const struct heavy_key *key, const uint64_t *weight,
-		   unsigned count)
-{
-	bool hit;
-	uint64_t hash[HEAVY_BATCH];
-	for (unsigned i = 0; i < count; i++)
-		hash[i] = heavy_hash(t->seed, key[i]);
-	for (unsigned i = 0; i < count; i++) {
-		if (weight[i] == 0)
-			continue;
-		uint64_t w = limited(weight[i]);
-		(void)add(set_of(t, hash[i]), key[i], hash[i], w, &hit);
-		t->total = heavy_sum(t->total, w);
-	}
+	if (weight == 0)
+		return;
+	struct heavy_set *set = &t->set[set_of(t, key)];
+	unsigned way = way_of(set, key);
+	add(t, set, way < HEAVY_WAYS ? way : replace(set, key), weight);
 }
 
 static inline uint64_t lane(uint64_t h, uint64_t word, uint64_t factor)
 {
-	h = (h ^ word) * (factor | 1);
+	h = (h ^ word) * factor;
 	return h ^ h >> 32;
 }
 
-static struct heavy_key digest_short(const struct heavy_seed *seed, const struct heavy_short *name)
+/*
+ * Of 8 to 32 octets, as most names of AWS's have: without a loop, by words of which the last ones end
+ * where the name does.
+ *
+ *   eni-0a1b2c3d4e5f60718
+ *   |  0   ||  1   |
+ *        |  2   ||  3   |
+ */
+static inline struct heavy_key digest_short(const struct heavy_seed *seed, struct slice name)
 {
-	uint64_t high = lane(seed->word[0] ^ name->len, name->word[0], seed->word[2]);
-	uint64_t low = lane(seed->word[1] ^ name->len, name->word[2], seed->word[3]);
-	return (struct heavy_key){ lane(high, name->word[1], seed->word[3]),
-				   lane(low, name->word[3], seed->word[2]) };
+	uint64_t word[4] = { 0 };
+	memcpy(&word[0], name.data, 8);
+	memcpy(&word[3], name.data + name.len - 8, 8);
+	if (name.len >= 16) {
+		memcpy(&word[1], name.data + 8, 8);
+		memcpy(&word[2], name.data + name.len - 16, 8);
+	}
+	uint64_t high = lane(seed->word[0] ^ name.len, word[0], seed->word[2]);
+	uint64_t low = lane(seed->word[1] ^ name.len, word[2], seed->word[3]);
+	return (struct heavy_key){ lane(high, word[1], seed->word[3]),
+				   lane(low, word[3], seed->word[2]) };
 }
 
 /* All octets in two lanes, eight at a time. */
@@ -202,17 +249,6 @@ static char *name_at(const struct heavy *t, size_t set, unsigned way)
 	return t->names + (set * HEAVY_WAYS + way) * t->name_room;
 }
 
-/* Adds to a name by its digest. Where the text is to be put; NULL when it is there. */
-static char *add_name(struct heavy *t, struct heavy_key key, uint64_t weight)
-{
-	bool hit;
-	uint64_t hash = heavy_hash(t->seed, key);
-	struct heavy_set *set = set_of(t, hash);
-	unsigned way = add(set, key, hash, weight, &hit);
-	t->total = heavy_sum(t->total, weight);
-	return hit ? NULL : name_at(t, (size_t)(set - t->set), way);
-}
-
 static void keep_name(const struct heavy *t, char *to, struct slice name)
 {
 	bool cut = name.len > t->name_room - NAME_HEAD;
@@ -222,58 +258,58 @@ static void keep_name(const struct heavy *t, char *to, struct slice name)
 	memcpy(to + NAME_HEAD, name.data, len);
 }
 
-/* The words of a name, back in their places. */
-static inline void spell(char *to, const struct heavy_short *name)
+/* Adds to a name that had no entry. */
+static APART void add_new(struct heavy *t, uint64_t set, struct heavy_key key, struct slice name,
+			  uint64_t weight)
 {
-	memcpy(to, &name->word[0], 8);
-	if (name->len >= 16) {
-		memcpy(to + 8, &name->word[1], 8);
-		memcpy(to + name->len - 16, &name->word[2], 8);
-	}
-	memcpy(to + name->len - 8, &name->word[3], 8);
+	unsigned way = replace(&t->set[set], key);
+	keep_name(t, name_at(t, set, way), name);
+	add(t, &t->set[set], way, weight);
 }
 
-void heavy_add_short(struct heavy *t, const struct heavy_short *name, uint64_t weight)
+static inline void add_digest(struct heavy *t, struct heavy_key key, struct slice name,
+			      uint64_t weight)
 {
-	weight = limited(weight);
-	if (weight == 0)
-		return;
-	char *to = add_name(t, digest_short(t->seed, name), weight);
-	if (to == NULL)
-		return;
-	if (name->len <= t->name_room - NAME_HEAD) {
-		to[0] = (char)name->len;
-		to[1] = false;
-		spell(to + NAME_HEAD, name);
-		return;
-	}
-	char text[sizeof(name->word)];
-	spell(text, name);
-	keep_name(t, to, slice_of(text, name->len));
+	uint64_t set = set_of(t, key);
+	unsigned way = way_of(&t->set[set], key);
+	if (way == HEAVY_WAYS)
+		add_new(t, set, key, name, weight);
+	else
+		add(t, &t->set[set], way, weight);
+}
+
+static APART void add_long(struct heavy *t, struct slice name, uint64_t weight)
+{
+	if (name.len > 0)
+		add_digest(t, digest_long(&t->seed, name), name, weight);
 }
 
 void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight)
 {
-	struct heavy_short s;
-	weight = limited(weight);
-	if (weight == 0 || name.len == 0)
+	if (weight == 0)
 		return;
-	if (heavy_short_of(name, &s)) {
-		heavy_add_short(t, &s, weight);
-		return;
-	}
-	char *to = add_name(t, digest_long(t->seed, name), weight);
-	if (to != NULL)
-		keep_name(t, to, name);
+	if (name.len < SHORT_LEAST || name.len > SHORT_MOST)
+		add_long(t, name, weight);
+	else
+		add_digest(t, digest_short(&t->seed, name), name, weight);
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */
+
+/* What a key that is not in a set may have at most. */
+static uint64_t floor_of(const struct heavy *t, size_t set)
+{
+	uint64_t floor = t->floor[set];
+	for (unsigned i = 0; i < HEAVY_WAYS; i++)
+		if (t->set[set].error[i] > floor)
+			floor = t->set[set].error[i];
+	return floor;
+}
 
 /* The entries of two sets, before the greatest are chosen. */
 struct both {
 	unsigned count;
 	struct {
-		uint64_t hash;
 		uint64_t most;
 		uint64_t error;
 		struct heavy_key key;
@@ -281,26 +317,27 @@ struct both {
 	} entry[2 * HEAVY_WAYS];
 };
 
-/* The way of a hash in a set, HEAVY_WAYS for none. */
-static unsigned way_of(const struct heavy_set *set, uint64_t hash)
+static inline struct heavy_key key_at(const struct heavy_set *set, unsigned way)
 {
-	unsigned way = 0;
-	while (way < HEAVY_WAYS && (set->hash[way] != hash || most_at(set, way) == 0))
-		way++;
-	return way;
+	return (struct heavy_key){ set->high[way], set->low[way] };
+}
+
+static bool has(const struct heavy_set *set, struct heavy_key key)
+{
+	unsigned way = way_of(set, key);
+	return way < HEAVY_WAYS && most_at(set, way) > 0;
 }
 
 /* Adds an entry of one set with what the other has of it. */
 static void take(struct both *b, const struct heavy_set *set, unsigned way,
-		 const struct heavy_set *other, unsigned from)
+		 const struct heavy_set *other, uint64_t other_floor, unsigned from)
 {
-	unsigned there = way_of(other, set->hash[way]);
-	uint64_t most = there < HEAVY_WAYS ? most_at(other, there) : other->floor;
-	uint64_t error = there < HEAVY_WAYS ? other->error[there] : other->floor;
-	b->entry[b->count].hash = set->hash[way];
+	unsigned there = way_of(other, key_at(set, way));
+	uint64_t most = there < HEAVY_WAYS ? most_at(other, there) : other_floor;
+	uint64_t error = there < HEAVY_WAYS ? other->error[there] : other_floor;
 	b->entry[b->count].most = limited(most_at(set, way) + most);
 	b->entry[b->count].error = set->error[way] + error;
-	b->entry[b->count].key = set->key[way];
+	b->entry[b->count].key = key_at(set, way);
 	b->entry[b->count++].from = from;
 }
 
@@ -320,42 +357,49 @@ static unsigned choose(struct both *b, struct heavy_set *set, unsigned chosen[HE
 	for (; ways < HEAVY_WAYS && b->count > 0; ways++) {
 		unsigned best = greatest(b);
 		uint64_t error = b->entry[best].error;
-		set->hash[ways] = b->entry[best].hash;
 		set->rank[ways] = rank_of(b->entry[best].most, ways);
 		set->error[ways] = error < b->entry[best].most ? error : b->entry[best].most;
-		set->key[ways] = b->entry[best].key;
+		set->low[ways] = b->entry[best].key.low;
+		set->high[ways] = b->entry[best].key.high;
 		chosen[ways] = b->entry[best].from;
 		b->entry[best] = b->entry[--b->count];
 	}
 	return ways;
 }
 
-static void merge_sets(struct heavy_set *set, const struct heavy_set *more,
-		       unsigned chosen[HEAVY_WAYS], unsigned *ways)
+/* Makes one of a set and another, of a summary that may have more of them. How many entries it has. */
+static unsigned merge_sets(struct heavy *t, size_t at, const struct heavy *from, size_t set,
+			   unsigned chosen[HEAVY_WAYS])
 {
 	struct both b = { .count = 0 };
+	struct heavy_set *to = &t->set[at];
+	const struct heavy_set *more = &from->set[set];
+	uint64_t to_floor = floor_of(t, at);
+	uint64_t more_floor = floor_of(from, set);
 	for (unsigned i = 0; i < HEAVY_WAYS; i++)
-		if (most_at(set, i) > 0)
-			take(&b, set, i, more, i);
+		if (most_at(to, i) > 0)
+			take(&b, to, i, more, more_floor, i);
 	for (unsigned i = 0; i < HEAVY_WAYS; i++)
-		if (most_at(more, i) > 0 && way_of(set, more->hash[i]) == HEAVY_WAYS)
-			take(&b, more, i, set, HEAVY_WAYS + i);
-	uint64_t floor = limited(set->floor + more->floor);
-	*ways = choose(&b, set, chosen);
+		if (most_at(more, i) > 0 && !has(to, key_at(more, i)))
+			take(&b, more, i, to, to_floor, HEAVY_WAYS + i);
+	unsigned ways = choose(&b, to, chosen);
+	uint64_t floor = limited(to_floor + more_floor);
 	if (b.count > 0 && b.entry[greatest(&b)].most > floor)
 		floor = b.entry[greatest(&b)].most;
-	set->floor = floor;
+	t->floor[at] = floor;
+	return ways;
 }
 
-static void merge_names(struct heavy *t, const struct heavy *more, size_t set,
+/* What the entries of a set are called: room for each way, and the names that more come with. */
+static void merge_names(const struct heavy *t, char *to, const char *more,
 			const unsigned chosen[HEAVY_WAYS], unsigned ways)
 {
 	char before[HEAVY_WAYS * (NAME_HEAD + NAME_MOST)];
-	memcpy(before, name_at(t, set, 0), HEAVY_WAYS * t->name_room);
+	memcpy(before, to, HEAVY_WAYS * t->name_room);
 	for (unsigned i = 0; i < ways; i++)
-		memcpy(name_at(t, set, i),
+		memcpy(to + i * t->name_room,
 		       chosen[i] < HEAVY_WAYS ? before + chosen[i] * t->name_room
-					      : name_at(more, set, chosen[i] - HEAVY_WAYS),
+					      : more + (chosen[i] - HEAVY_WAYS) * t->name_room,
 		       t->name_room);
 }
 
@@ -363,12 +407,12 @@ void heavy_merge(struct heavy *t, const struct heavy *more)
 {
 	if (more->total == 0)
 		return;
-	for (unsigned i = 0; i < sets_of(t); i++) {
+	for (unsigned i = 0; i < sets_of(more); i++) {
+		unsigned at = i >> (more->bits - t->bits);
 		unsigned chosen[HEAVY_WAYS];
-		unsigned ways;
-		merge_sets(&t->set[i], &more->set[i], chosen, &ways);
+		unsigned ways = merge_sets(t, at, more, i, chosen);
 		if (t->names != NULL)
-			merge_names(t, more, i, chosen, ways);
+			merge_names(t, name_at(t, at, 0), name_at(more, i, 0), chosen, ways);
 	}
 	t->total = heavy_sum(t->total, more->total);
 }
@@ -378,7 +422,7 @@ void heavy_merge(struct heavy *t, const struct heavy *more)
 static struct heavy_item item_at(const struct heavy *t, size_t set, unsigned way)
 {
 	const struct heavy_set *s = &t->set[set];
-	struct heavy_item item = { .key = s->key[way], .most = most_at(s, way) };
+	struct heavy_item item = { .key = key_at(s, way), .most = most_at(s, way) };
 	item.least = item.most - s->error[way];
 	if (t->names != NULL) {
 		const char *name = name_at(t, set, way);
@@ -429,17 +473,16 @@ uint64_t heavy_floor(const struct heavy *t)
 {
 	uint64_t floor = 0;
 	for (unsigned i = 0; i < sets_of(t); i++)
-		if (t->set[i].floor > floor)
-			floor = t->set[i].floor;
+		if (floor_of(t, i) > floor)
+			floor = floor_of(t, i);
 	return floor;
 }
 
 struct heavy_item heavy_find(const struct heavy *t, struct heavy_key key)
 {
-	uint64_t hash = heavy_hash(t->seed, key);
-	const struct heavy_set *set = set_of(t, hash);
-	unsigned way = way_of(set, hash);
+	uint64_t set = set_of(t, key);
+	unsigned way = way_of(&t->set[set], key);
 	if (way < HEAVY_WAYS)
-		return item_at(t, (size_t)(set - t->set), way);
-	return (struct heavy_item){ .key = key, .most = set->floor };
+		return item_at(t, set, way);
+	return (struct heavy_item){ .key = key, .most = floor_of(t, set) };
 }

@@ -25,7 +25,7 @@
  * however keys and weights come. Two summaries make one for which the same holds (Agarwal et al.:
  * Mergeable Summaries, PODS 2012), set by set.
  */
-enum { HEAVY_WAYS = 4, HEAVY_BATCH = 64 };
+enum { HEAVY_WAYS = 4 };
 
 /* Weights and sums end here; 2^58 bytes are 256 PiB. */
 #define HEAVY_LIMIT (UINT64_C(1) << 58)
@@ -44,9 +44,11 @@ struct heavy_seed {
 struct heavy_set;
 
 struct heavy {
-	const struct heavy_seed *seed;
-	unsigned bits; /* of a hash, that say which set */
+	struct heavy_seed seed; /* all but the first word odd */
+	unsigned bits;		/* of a hash, that say which set */
+	unsigned shift;		/* to these */
 	struct heavy_set *set;
+	uint64_t *floor;  /* of each set, from when it was merged */
 	char *names;	  /* one for each entry; NULL when the keys are all there is to know */
 	size_t name_room; /* octets of each: length, whether it is cut, text */
 	uint64_t total;
@@ -57,7 +59,7 @@ MUST_CHECK int heavy_seed_make(struct heavy_seed *seed);
 
 /*
  * An empty summary of 2^bits sets, bits from 1 to 16, with names of so many octets, above which they
- * are cut; 0 for none. The seed is borrowed. False without memory.
+ * are cut; 0 for none. False without memory.
  */
 MUST_CHECK bool heavy_init(struct heavy *t, const struct heavy_seed *seed, unsigned bits,
 			   size_t name);
@@ -65,60 +67,13 @@ void heavy_deinit(struct heavy *t);
 /* As it was made. */
 void heavy_clear(struct heavy *t);
 
-/*
- * What a key is known by. For keys of which one half is always the same, as IPv4 addresses and ports,
- * no two have the same; for others that is as good as never.
- */
-static inline uint64_t heavy_hash(const struct heavy_seed *seed, struct heavy_key key)
-{
-	uint64_t h = (key.low ^ seed->word[0]) * (seed->word[1] | 1);
-	h = (h ^ h >> 32 ^ key.high) * (seed->word[2] | 1);
-	return (h ^ h >> 29) * (seed->word[3] | 1);
-}
-
 void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight);
-/* The same for up to HEAVY_BATCH keys, for less each. */
-void heavy_add_all(struct heavy *t, const struct heavy_key *key, const uint64_t *weight,
-		   unsigned count);
 void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight);
 
 /*
- * A name of 8 to 32 octets in words, of which the last ones end where the name does, so that most
- * names of AWS's are compared without a loop:
- *
- *   eni-0a1b2c3d4e5f60718      length 21
- *   |  0   ||  1   |
- *        |  2   ||  3   |
+ * Adds a summary of the same seed and room for names, and of as many sets or more, of which some then
+ * come to one.
  */
-struct heavy_short {
-	uint64_t word[4];
-	size_t len;
-};
-
-/* False when the name is shorter or longer. */
-MUST_CHECK static inline bool heavy_short_of(struct slice name, struct heavy_short *s)
-{
-	*s = (struct heavy_short){ .len = name.len };
-	if (name.len < 8 || name.len > sizeof(s->word))
-		return false;
-	memcpy(&s->word[0], name.data, 8);
-	memcpy(&s->word[3], name.data + name.len - 8, 8);
-	if (name.len < 16)
-		return true;
-	memcpy(&s->word[1], name.data + 8, 8);
-	memcpy(&s->word[2], name.data + name.len - 16, 8);
-	return true;
-}
-
-static inline bool heavy_short_equal(const struct heavy_short *a, const struct heavy_short *b)
-{
-	return ((a->word[0] ^ b->word[0]) | (a->word[1] ^ b->word[1]) | (a->word[2] ^ b->word[2]) |
-		(a->word[3] ^ b->word[3]) | (a->len ^ b->len)) == 0;
-}
-
-/* As heavy_add_name. */
-void heavy_add_short(struct heavy *t, const struct heavy_short *name, uint64_t weight);
-/* Adds a summary of the same seed and size. */
 void heavy_merge(struct heavy *t, const struct heavy *more);
 
 /* One of the greatest. The name is borrowed and stays until the summary is changed. */

@@ -77,27 +77,8 @@ struct pending {
 	struct second second[PENDING_SECONDS];
 };
 
-/* Keys and weights that wait to be added to a list. */
-struct additions {
-	unsigned count;
-	struct heavy_key key[HEAVY_BATCH];
-	uint64_t weight[HEAVY_BATCH];
-};
-
-/* What was seen of flows and has not been added yet. */
-struct batch {
-	unsigned flows;
-	struct additions list[LIST_INTERFACES]; /* those of addresses and ports */
-	/* Interfaces in runs: the last of them may get more. */
-	unsigned interfaces;
-	struct heavy_short interface[HEAVY_BATCH + 1];
-	uint64_t interface_bytes[HEAVY_BATCH + 1];
-};
-
 struct watch {
-	const struct heavy_seed *seed;
 	struct lists now;
-	struct batch batch;
 	struct run group;
 	uint64_t until_ms; /* the end of the present second */
 	uint64_t number;   /* of the present second */
@@ -138,6 +119,17 @@ bool lists_init(struct lists *l, const struct heavy_seed *seed)
 	return made;
 }
 
+/* Of the worker's own, names have twice the sets: seldom one has to make way, with its text. */
+static bool now_init(struct lists *now, const struct heavy_seed *seed)
+{
+	if (!lists_init(now, seed))
+		return false;
+	struct heavy *names = &now->top[LIST_INTERFACES];
+	heavy_deinit(names);
+	return heavy_init(names, seed, lists[LIST_INTERFACES].bits + 1,
+			  lists[LIST_INTERFACES].room);
+}
+
 void lists_deinit(struct lists *l)
 {
 	for (unsigned i = 0; i < LIST_COUNT; i++)
@@ -165,8 +157,7 @@ struct watch *watch_new(const struct heavy_seed *seed)
 		free(w);
 		return NULL;
 	}
-	w->seed = seed;
-	bool made = lists_init(&w->now, seed);
+	bool made = now_init(&w->now, seed);
 	for (unsigned i = 0; i < SLICES_ALL; i++)
 		made = made && lists_init(&w->slice[i].lists, seed);
 	if (!made)
@@ -187,12 +178,6 @@ void watch_free(struct watch **w)
 }
 
 /* ---- a flow ---------------------------------------------------------------------------------- */
-
-static inline uint64_t number_of(const struct flow *flow, enum field field)
-{
-	const struct value *v = flow_value(flow, field);
-	return v == NULL ? 0 : v->number;
-}
 
 static inline struct heavy_key key_of(const struct address *a)
 {
@@ -232,81 +217,43 @@ static inline void add_run(struct run *run, struct heavy *top, struct slice name
 
 static inline bool is_refused(const struct flow *flow)
 {
-	const struct value *action = flow_value(flow, FIELD_ACTION);
-	return action != NULL && slice_equal(action->text, SLICE_LITERAL("REJECT"));
-}
-
-static void add_batch(struct watch *w)
-{
-	struct batch *b = &w->batch;
-	struct heavy *top = w->now.top;
-	for (unsigned i = 0; i < LIST_INTERFACES; i++) {
-		heavy_add_all(&top[i], b->list[i].key, b->list[i].weight, b->list[i].count);
-		b->list[i].count = 0;
-	}
-	for (unsigned i = 0; i <= b->interfaces; i++)
-		heavy_add_short(&top[LIST_INTERFACES], &b->interface[i], b->interface_bytes[i]);
-	b->flows = 0;
-	b->interfaces = 0;
-	b->interface_bytes[0] = 0;
-}
-
-static inline void put(struct additions *a, struct heavy_key key, uint64_t weight)
-{
-	a->key[a->count] = key;
-	a->weight[a->count++] = weight;
+	return slice_equal(flow_field_text(flow, FIELD_ACTION), SLICE_LITERAL("REJECT"));
 }
 
 /* AWS's names for an interface, and for what is one of a transit gateway. */
 static inline struct slice interface_of(const struct flow *flow)
 {
-	const struct value *v = flow_value(flow, FIELD_INTERFACE_ID);
-	if (v == NULL)
-		v = flow_value(flow, FIELD_TGW_ATTACHMENT_ID);
-	return v == NULL ? SLICE_NONE : v->text;
+	struct slice name = flow_field_text(flow, FIELD_INTERFACE_ID);
+	return name.len > 0 ? name : flow_field_text(flow, FIELD_TGW_ATTACHMENT_ID);
 }
 
-static inline void add_interface(struct watch *w, struct slice name, uint64_t bytes)
+static inline void add_refusal(struct heavy *top, const struct flow *flow,
+			       const struct address *source)
 {
-	struct batch *b = &w->batch;
-	struct heavy_short s;
-	if (!heavy_short_of(name, &s)) {
-		heavy_add_name(&w->now.top[LIST_INTERFACES], name, bytes);
-		return;
-	}
-	if (!heavy_short_equal(&s, &b->interface[b->interfaces])) {
-		b->interface[++b->interfaces] = s;
-		b->interface_bytes[b->interfaces] = 0;
-	}
-	b->interface_bytes[b->interfaces] = heavy_sum(b->interface_bytes[b->interfaces], bytes);
-}
-
-static void put_refusal(struct batch *b, const struct flow *flow, const struct value *source)
-{
-	const struct value *port = flow_value(flow, FIELD_DSTPORT);
 	if (source != NULL)
-		put(&b->list[LIST_REFUSED_SOURCES], key_of(&source->address), 1);
-	if (port != NULL) {
-		uint64_t number = number_of(flow, FIELD_PROTOCOL) << 16 | port->number;
-		put(&b->list[LIST_REFUSED_PORTS], (struct heavy_key){ 0, number }, 1);
+		heavy_add(&top[LIST_REFUSED_SOURCES], key_of(source), 1);
+	if (flow_field_text(flow, FIELD_DSTPORT).len > 0) {
+		uint64_t number = flow_number(flow, FIELD_PROTOCOL) << 16 |
+				  flow_number(flow, FIELD_DSTPORT);
+		heavy_add(&top[LIST_REFUSED_PORTS], (struct heavy_key){ 0, number }, 1);
 	}
 }
 
-static inline void put_in_batch(struct watch *w, const struct flow *flow, uint64_t bytes,
+static inline void add_to_lists(struct watch *w, const struct flow *flow, uint64_t bytes,
 				bool refused)
 {
-	struct batch *b = &w->batch;
-	const struct value *source = flow_value(flow, FIELD_SRCADDR);
-	const struct value *destination = flow_value(flow, FIELD_DSTADDR);
+	struct heavy *top = w->now.top;
+	const struct address *source = flow_address(flow, FIELD_SRCADDR);
+	const struct address *destination = flow_address(flow, FIELD_DSTADDR);
 	if (source != NULL)
-		put(&b->list[LIST_SOURCES], key_of(&source->address), bytes);
+		heavy_add(&top[LIST_SOURCES], key_of(source), bytes);
 	if (destination != NULL)
-		put(&b->list[LIST_DESTINATIONS], key_of(&destination->address), bytes);
+		heavy_add(&top[LIST_DESTINATIONS], key_of(destination), bytes);
 	if (refused)
-		put_refusal(b, flow, source);
-	add_interface(w, interface_of(flow), bytes);
-	if (++b->flows == HEAVY_BATCH)
-		add_batch(w);
+		add_refusal(top, flow, source);
+	heavy_add_name(&top[LIST_INTERFACES], interface_of(flow), bytes);
+	if (flow->origin != NULL)
+		add_run(&w->group, &top[LIST_LOG_GROUPS], flow->origin->group, bytes);
 }
 
 /* The present second is over. Many of them without a tick become one. */
@@ -325,16 +272,14 @@ static void go_on(struct watch *w, uint64_t now_ms)
 
 void watch_flow(struct watch *w, const struct flow *flow, uint64_t now_ms)
 {
-	uint64_t bytes = number_of(flow, FIELD_BYTES);
+	uint64_t bytes = flow_number(flow, FIELD_BYTES);
 	bool refused = is_refused(flow);
 	if (now_ms >= w->until_ms)
 		go_on(w, now_ms);
 	w->present.flows++;
 	w->present.bytes = heavy_sum(w->present.bytes, bytes);
 	w->present.refused += refused;
-	put_in_batch(w, flow, bytes, refused);
-	if (flow->origin != NULL)
-		add_run(&w->group, &w->now.top[LIST_LOG_GROUPS], flow->origin->group, bytes);
+	add_to_lists(w, flow, bytes, refused);
 }
 
 /* ---- a second -------------------------------------------------------------------------------- */
@@ -370,7 +315,6 @@ void watch_tick(struct watch *w, uint64_t now_ms)
 {
 	if (now_ms >= w->until_ms)
 		go_on(w, now_ms);
-	add_batch(w);
 	end_run(&w->group, &w->now.top[LIST_LOG_GROUPS]);
 	if (uv_mutex_trylock(&w->mutex) != 0)
 		return;

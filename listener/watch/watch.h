@@ -59,8 +59,7 @@ struct lists {
 struct watch;
 
 /*
- * About 5.4 MiB. The seed is borrowed and must be the same
- * for all whose lists are put together. NULL without memory.
+ * About 4.3 MiB. The seed must be the same for all whose lists are put together. NULL without memory.
  */
 struct watch *watch_new(const struct heavy_seed *seed);
 void watch_free(struct watch **w);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves the bounds that heavy.h promises, against plain arrays that sum up everything: of skewed, even
- * and hostile streams, added one by one or in batches, in one summary or in many that are merged.
+ * and hostile streams, in one summary or in many that are merged, of one size or of two.
  */
 #include "support.h"
 
 #include "watch/heavy.h"
 
-enum { KEYS = 4096, BITS = 4, SETS = 1 << BITS };
+enum { KEYS = 4096, BITS = 4, SETS = 1 << BITS, SETS_MOST = 256 };
 
 static const struct heavy_seed seed = { { 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9,
 					  0x94d049bb133111eb, 0x2545f4914f6cdd1d } };
@@ -26,6 +26,12 @@ static struct heavy_key key_of(uint64_t n)
 static void make(struct heavy *t)
 {
 	assert_true(heavy_init(t, &seed, BITS, 0));
+}
+
+/* More sets than one has in which it is merged. */
+static void make_larger(struct heavy *t, unsigned times)
+{
+	assert_true(heavy_init(t, &seed, BITS + times, 0));
 }
 
 static void add(struct heavy *t, struct truth *truth, uint64_t n, uint64_t weight)
@@ -155,36 +161,6 @@ static void test_a_flood_of_new_keys_leaves_the_heavy(void **state)
 	heavy_deinit(&t);
 }
 
-static void test_a_batch_is_as_one_by_one(void **state)
-{
-	(void)state;
-	struct dice r = { 5 };
-	struct heavy one;
-	struct heavy all;
-	make(&one);
-	make(&all);
-	for (unsigned i = 0; i < 200; i++) {
-		struct heavy_key key[HEAVY_BATCH];
-		uint64_t weight[HEAVY_BATCH];
-		unsigned count = (unsigned)dice_below(&r, HEAVY_BATCH + 1);
-		for (unsigned k = 0; k < count; k++) {
-			key[k] = key_of(skewed(&r));
-			weight[k] = dice_below(&r, 100);
-			heavy_add(&one, key[k], weight[k]);
-		}
-		heavy_add_all(&all, key, weight, count);
-	}
-	for (uint64_t n = 0; n < KEYS; n++) {
-		assert_int_equal(heavy_find(&one, key_of(n)).most,
-				 heavy_find(&all, key_of(n)).most);
-		assert_int_equal(heavy_find(&one, key_of(n)).least,
-				 heavy_find(&all, key_of(n)).least);
-	}
-	assert_int_equal(one.total, all.total);
-	heavy_deinit(&one);
-	heavy_deinit(&all);
-}
-
 /* Parts of any size, empty ones too, into one; and more is added to what was merged. */
 static void test_bounds_hold_when_merged(void **state)
 {
@@ -196,7 +172,7 @@ static void test_bounds_hold_when_merged(void **state)
 		make(&sum);
 		for (unsigned part = 0; part < 12; part++) {
 			struct heavy t;
-			make(&t);
+			make_larger(&t, (unsigned)dice_below(&r, 4));
 			uint64_t adds = dice_below(&r, 4) * dice_below(&r, 500);
 			for (uint64_t i = 0; i < adds; i++)
 				add(&t, &truth, skewed(&r), 1 + dice_below(&r, 1500));
@@ -235,23 +211,87 @@ static void test_sums_do_not_overflow(void **state)
 	heavy_deinit(&more);
 }
 
-/* So much that all of one batch comes to 2^64. */
-static void test_a_batch_does_not_overflow(void **state)
+/* The total goes on to 2^64 - 1 and stays there; a key's sum stays below. */
+static void test_totals_do_not_overflow(void **state)
 {
 	(void)state;
 	struct heavy t;
-	struct heavy_key key[HEAVY_BATCH];
-	uint64_t weight[HEAVY_BATCH];
-	for (unsigned i = 0; i < HEAVY_BATCH; i++) {
-		key[i] = key_of(i);
-		weight[i] = UINT64_MAX;
-	}
 	make(&t);
-	heavy_add_all(&t, key, weight, HEAVY_BATCH);
-	assert_int_equal(t.total, UINT64_MAX);
-	assert_int_equal(heavy_find(&t, key_of(5)).most, HEAVY_LIMIT);
+	for (uint64_t i = 0; i < 64; i++) {
+		assert_int_equal(t.total, i * HEAVY_LIMIT);
+		heavy_add(&t, key_of(i), UINT64_MAX);
+		assert_int_equal(heavy_find(&t, key_of(i)).most, HEAVY_LIMIT);
+	}
+	for (uint64_t i = 0; i < 3; i++) {
+		assert_int_equal(t.total, UINT64_MAX);
+		heavy_add(&t, key_of(i), 1 + i * HEAVY_LIMIT);
+		assert_int_equal(heavy_find(&t, key_of(i)).most, HEAVY_LIMIT);
+	}
 	heavy_clear(&t);
 	assert_int_equal(heavy_find(&t, key_of(5)).most, 0);
+	heavy_deinit(&t);
+}
+
+/* A key of zeros is one like others, though those that are not there look like it. */
+static void test_a_key_of_zeros(void **state)
+{
+	(void)state;
+	const struct heavy_key zeros = { 0, 0 };
+	struct dice r = { 3 };
+	struct heavy sum;
+	uint64_t truth = 0;
+	make(&sum);
+	for (unsigned part = 0; part < 40; part++) {
+		struct heavy t;
+		make(&t);
+		for (uint64_t i = dice_below(&r, 50); i > 0; i--)
+			heavy_add(&t, key_of(1 + skewed(&r)), 1);
+		if (dice_below(&r, 2) == 0) {
+			heavy_add(&t, zeros, 1000);
+			heavy_add(&t, zeros, 500);
+			truth += 1500;
+		}
+		heavy_merge(&sum, &t);
+		struct heavy_item found = heavy_find(&sum, zeros);
+		assert_true(found.least <= truth && truth <= found.most);
+		assert_true(truth == 0 || found.least > 0);
+		heavy_deinit(&t);
+	}
+	heavy_deinit(&sum);
+}
+
+/* Keys with one half the same are as different as others: hosts of one number in many networks. */
+static void test_halves_of_keys(void **state)
+{
+	(void)state;
+	struct heavy t;
+	assert_true(heavy_init(&t, &seed, 8, 0));
+	for (uint64_t n = 1; n <= 100; n++) {
+		heavy_add(&t, (struct heavy_key){ n, 1 }, n);
+		heavy_add(&t, (struct heavy_key){ 1, n }, n);
+	}
+	for (uint64_t n = 2; n <= 100; n++) {
+		assert_int_equal(heavy_find(&t, (struct heavy_key){ n, 1 }).most, n);
+		assert_int_equal(heavy_find(&t, (struct heavy_key){ 1, n }).least, n);
+	}
+	assert_int_equal(heavy_find(&t, (struct heavy_key){ 1, 1 }).most, 2);
+	assert_int_equal(heavy_floor(&t), 0);
+	heavy_deinit(&t);
+}
+
+/* The least half of a set is one number over and over: each of its keys is found, or none. */
+static void test_one_set_of_one_half(void **state)
+{
+	(void)state;
+	struct heavy t;
+	assert_true(heavy_init(&t, &seed, 1, 0));
+	for (unsigned round = 0; round < 3; round++)
+		for (uint64_t n = 0; n < 8; n++)
+			heavy_add(&t, (struct heavy_key){ n, 5 }, 100);
+	for (uint64_t n = 0; n < 8; n++) {
+		struct heavy_item found = heavy_find(&t, (struct heavy_key){ n, 5 });
+		assert_true(found.least <= 300 && 300 <= found.most);
+	}
 	heavy_deinit(&t);
 }
 
@@ -259,15 +299,15 @@ static void test_a_batch_does_not_overflow(void **state)
 
 static uint64_t sum_of_name(const struct heavy *t, struct slice name, bool cut)
 {
-	struct heavy_item item[SETS * HEAVY_WAYS];
-	unsigned count = heavy_best(t, item, SETS * HEAVY_WAYS);
+	struct heavy_item item[SETS_MOST * HEAVY_WAYS];
+	unsigned count = heavy_best(t, item, SETS_MOST * HEAVY_WAYS);
 	for (unsigned i = 0; i < count; i++)
 		if (slice_equal(item[i].name, name) && item[i].cut == cut)
 			return item[i].most;
 	return 0;
 }
 
-/* Of every length, also as words, and by summaries that are merged. */
+/* Of every length, by summaries that are merged, of which one has more sets. */
 static void test_names_of_every_length(void **state)
 {
 	(void)state;
@@ -275,22 +315,16 @@ static void test_names_of_every_length(void **state)
 	struct heavy more;
 	char name[41];
 	assert_true(heavy_init(&t, &seed, 6, 40));
-	assert_true(heavy_init(&more, &seed, 6, 40));
+	assert_true(heavy_init(&more, &seed, 8, 40));
 	for (size_t i = 0; i < sizeof(name); i++)
 		name[i] = (char)('a' + i % 26);
 	for (size_t len = 1; len <= 40; len++) {
-		struct heavy_short s;
 		heavy_add_name(&t, slice_of(name, len), len);
-		bool is_short = heavy_short_of(slice_of(name, len), &s);
-		assert_int_equal(is_short, len >= 8 && len <= 32);
-		if (is_short)
-			heavy_add_short(&t, &s, 100);
 		heavy_add_name(&more, slice_of(name, len), 1000);
 	}
 	heavy_merge(&t, &more);
 	for (size_t len = 1; len <= 40; len++)
-		assert_int_equal(sum_of_name(&t, slice_of(name, len), false),
-				 1000 + len + (len >= 8 && len <= 32 ? 100 : 0));
+		assert_int_equal(sum_of_name(&t, slice_of(name, len), false), 1000 + len);
 	heavy_deinit(&t);
 	heavy_deinit(&more);
 }
@@ -317,24 +351,25 @@ static void test_long_names(void **state)
 	heavy_deinit(&t);
 }
 
-static void test_short_names_differ_in_any_octet(void **state)
+static void test_names_differ_in_any_octet(void **state)
 {
 	(void)state;
-	char name[32];
-	for (size_t len = 8; len <= sizeof(name); len++) {
-		struct heavy_short a;
-		struct heavy_short b;
+	char name[40];
+	struct heavy t;
+	assert_true(heavy_init(&t, &seed, 8, sizeof(name)));
+	for (size_t len = 1; len <= sizeof(name); len++) {
+		heavy_clear(&t);
 		memset(name, '0', sizeof(name));
-		assert_true(heavy_short_of(slice_of(name, len), &a));
+		heavy_add_name(&t, slice_of(name, len), 100);
 		for (size_t at = 0; at < len; at++) {
 			name[at] = '1';
-			assert_true(heavy_short_of(slice_of(name, len), &b));
-			assert_false(heavy_short_equal(&a, &b));
+			heavy_add_name(&t, slice_of(name, len), 1 + at);
+			assert_int_equal(sum_of_name(&t, slice_of(name, len), false), 1 + at);
 			name[at] = '0';
 		}
-		assert_true(heavy_short_of(slice_of(name, len), &b));
-		assert_true(heavy_short_equal(&a, &b));
+		assert_int_equal(sum_of_name(&t, slice_of(name, len), false), 100);
 	}
+	heavy_deinit(&t);
 }
 
 /* Names keep to their sums through evictions and merges of full sets. */
@@ -347,7 +382,7 @@ static void test_names_follow_their_entries(void **state)
 	assert_true(heavy_init(&sum, &seed, BITS, 20));
 	for (unsigned part = 0; part < 10; part++) {
 		struct heavy t;
-		assert_true(heavy_init(&t, &seed, BITS, 20));
+		assert_true(heavy_init(&t, &seed, BITS + part % 3, 20));
 		for (unsigned i = 0; i < 1000; i++) {
 			char name[24];
 			uint64_t n = skewed(&r) % 300;
@@ -389,13 +424,15 @@ int main(void)
 		cmocka_unit_test(test_a_weight_of_nothing_is_nothing),
 		cmocka_unit_test(test_bounds_hold),
 		cmocka_unit_test(test_a_flood_of_new_keys_leaves_the_heavy),
-		cmocka_unit_test(test_a_batch_is_as_one_by_one),
 		cmocka_unit_test(test_bounds_hold_when_merged),
 		cmocka_unit_test(test_sums_do_not_overflow),
-		cmocka_unit_test(test_a_batch_does_not_overflow),
+		cmocka_unit_test(test_totals_do_not_overflow),
+		cmocka_unit_test(test_a_key_of_zeros),
+		cmocka_unit_test(test_halves_of_keys),
+		cmocka_unit_test(test_one_set_of_one_half),
 		cmocka_unit_test(test_names_of_every_length),
 		cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_short_names_differ_in_any_octet),
+		cmocka_unit_test(test_names_differ_in_any_octet),
 		cmocka_unit_test(test_names_follow_their_entries),
 		cmocka_unit_test(test_seeds_differ),
 	};
