@@ -15,8 +15,6 @@
 /* Kept out of what most terms need, whose registers it would take. */
 #define APART __attribute__((noinline))
 
-enum { FEW = 4 };
-
 void filter_free(struct filter **filter)
 {
 	free(*filter);
@@ -54,7 +52,7 @@ static bool in_ranges(const struct range *r, unsigned count, struct point p)
 static bool in_list(const struct range *r, unsigned count, uint64_t n)
 {
 	unsigned in = 0;
-	if (count > FEW)
+	if (count > FILTER_FEW)
 		return in_ranges(r, count, (struct point){ 0, n });
 	for (unsigned i = 0; i < count; i++)
 		in |= n - r[i].first.low <= r[i].last.low - r[i].first.low;
@@ -126,8 +124,8 @@ static bool has_text(const struct filter *f, const struct term *t, struct slice 
 {
 	const struct word *word = &f->word[t->first];
 	bool fold = t->test == TEST_WORD;
-	bool in = t->count <= FEW ? in_few_words(word, t->count, text, fold)
-				  : in_words(word, t->count, text, fold);
+	bool in = t->count <= FILTER_FEW ? in_few_words(word, t->count, text, fold)
+					 : in_words(word, t->count, text, fold);
 	return in || fits_pattern(word + t->count, t->more, text, fold);
 }
 
@@ -152,54 +150,75 @@ static bool has_address(const struct filter *f, const struct term *t, const stru
 	return in_wide_list(&f->range[t->first + t->count], t->more, a);
 }
 
-/* What needs more than the term itself. */
-static APART bool has_apart(const struct filter *f, const struct term *t, const struct value *v)
+static inline bool in_few_ranges(const struct term *t, uint64_t n)
 {
+	unsigned in = 0;
+	for (unsigned i = 0; i < t->few; i++)
+		in |= n - t->low[i] <= t->span[i];
+	return in != 0;
+}
+
+static inline bool in_few_keys(const struct term *t, struct slice text)
+{
+	uint64_t key = filter_key(text, true);
+	unsigned in = 0;
+	for (unsigned i = 0; i < t->few; i++)
+		in |= (key == t->low[i]) & (text.len == t->span[i]);
+	return in != 0;
+}
+
+/* What needs more than the term itself. */
+static APART bool has_apart(const struct filter *f, const struct term *t, const struct flow *flow,
+			    unsigned column)
+{
+	struct slice text = flow_text(flow, column);
 	switch ((enum filter_test)t->test) {
 	case TEST_NUMBER:
-		return has_number(f, t, v->number);
+		return has_number(f, t, flow_number_of(flow, column, text));
 	case TEST_TIME:
-		return has_number(f, t, time_milliseconds(v->number));
+		return has_number(f, t, time_milliseconds(flow_number_of(flow, column, text)));
 	case TEST_BITS:
-		return (v->number & t->low) == t->low;
+		return (flow_number_of(flow, column, text) & t->low[0]) == t->low[0];
 	case TEST_ADDRESS:
-		return has_address(f, t, &v->address);
+		return has_address(f, t, &flow->value[column].address);
 	case TEST_TEXT:
 	case TEST_WORD:
-		return has_text(f, t, v->text);
+		return has_text(f, t, text);
 	default:
 		return false;
 	}
 }
 
-/* Of a column that has this text. A whole value is made of it only for what needs more than the term. */
+/* Of a column that has a value. A whole one is made of none. */
 static inline bool has(const struct filter *f, const struct term *t, const struct flow *flow,
-		       unsigned column, struct slice text)
+		       unsigned column)
 {
 	const struct address *a = &flow->value[column].address;
-	if (t->test == TEST_RANGE)
-		return flow_number_of(flow, column, text) - t->low <= t->span;
-	if (t->test == TEST_KEY)
-		return (text.len == t->span) & (filter_key(text, true) == t->low);
-	if (t->test == TEST_BLOCK)
-		return (a->version == 4) & (number_v4(a) - t->low <= t->span);
-	return has_apart(f, t, flow_column(flow, column));
+	if (t->test == TEST_BLOCKS)
+		return (a->version == 4) & in_few_ranges(t, number_v4(a));
+	if (t->test == TEST_RANGES)
+		return in_few_ranges(t, flow_number_of(flow, column, flow_text(flow, column)));
+	if (t->test == TEST_KEYS)
+		return in_few_keys(t, flow_text(flow, column));
+	return has_apart(f, t, flow, column);
 }
 
 static inline bool holds(const struct filter *f, const struct term *t, const struct flow *flow)
 {
 	int column = flow->format->place[t->field];
-	struct slice text = column < 0 ? SLICE_NONE : flow_text(flow, (unsigned)column);
-	return text.len == 0 ? t->absent : has(f, t, flow, (unsigned)column, text) != t->negated;
+	if (column < 0 || !flow_has(flow, (unsigned)column))
+		return t->absent;
+	return has(f, t, flow, (unsigned)column) != t->negated;
 }
 
 bool filter_keeps(const struct filter *filter, const struct flow *flow)
 {
-	unsigned at = 0;
-	/* The ends are behind all of them. */
-	while (at < filter->terms) {
-		const struct term *t = &filter->term[at];
-		at = t->next[holds(filter, t, flow)];
+	const struct term *t = filter->term;
+	for (;;) {
+		unsigned next = t->next[holds(filter, t, flow)];
+		/* The ends are behind all of them. */
+		if (next >= filter->terms)
+			return next == FILTER_KEEP;
+		t = &filter->term[next];
 	}
-	return at == FILTER_KEEP;
 }

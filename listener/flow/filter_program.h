@@ -24,6 +24,7 @@ enum {
 	FILTER_TERMS = 512,   /* comparisons; addr and port are two each */
 	FILTER_VALUES = 4096, /* in all lists */
 	FILTER_NESTING = 64,  /* parentheses: the parser's recursion */
+	FILTER_FEW = 4,	      /* values that a term has itself */
 	FILTER_DROP = UINT16_MAX - 1,
 	FILTER_KEEP = UINT16_MAX,
 };
@@ -36,16 +37,16 @@ enum filter_test {
 	TEST_ADDRESS,
 	TEST_TEXT,
 	TEST_WORD, /* the same in any letter case */
-	/* What a single value makes of them, for which the term itself is enough. */
-	TEST_RANGE, /* a number */
-	TEST_BLOCK, /* an address of IPv4 */
-	TEST_KEY,   /* a word of which the key tells all */
+	/* What a few values make of them, for which the term itself is enough. */
+	TEST_RANGES, /* numbers */
+	TEST_BLOCKS, /* addresses of IPv4 */
+	TEST_KEYS,   /* words of which the key tells all */
 };
 
 /*
  * A comparison. Its values lie side by side in the filter: of a text first the plain ones, then the
  * patterns; of an address first those of IPv4, then those of IPv6. More terms than one may share them.
- * A single one is here as well, so that most terms need to look nowhere else.
+ * A few are here as well, so that most terms need to look nowhere else.
  */
 struct term {
 	uint8_t test;
@@ -56,8 +57,9 @@ struct term {
 	uint16_t first;
 	uint16_t count;
 	uint16_t more;
-	uint64_t low;  /* of the range; the bits; the word's key */
-	uint64_t span; /* to its last; the word's length */
+	uint16_t few;
+	uint64_t low[FILTER_FEW];  /* of a range; the bits; a word's key */
+	uint64_t span[FILTER_FEW]; /* to its last; a word's length */
 };
 
 /* A number, a time, or an address: 128 bits. */

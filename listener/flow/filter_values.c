@@ -412,6 +412,24 @@ static unsigned merge(struct range *r, unsigned count)
 	return kept;
 }
 
+static bool keys_tell(const struct word *word, unsigned count)
+{
+	bool tell = count <= FILTER_FEW;
+	for (unsigned i = 0; i < count; i++)
+		tell = tell && word[i].key_tells;
+	return tell;
+}
+
+static void keep_keys(struct term *t, const struct word *word, unsigned count)
+{
+	t->test = TEST_KEYS;
+	t->few = (uint16_t)count;
+	for (unsigned i = 0; i < count; i++) {
+		t->low[i] = word[i].key;
+		t->span[i] = word[i].text.len;
+	}
+}
+
 static void end_words(struct filter *f, struct term *t)
 {
 	struct word *word = &f->word[t->first];
@@ -420,10 +438,18 @@ static void end_words(struct filter *f, struct term *t)
 	while (t->count < count && !is_pattern(word[t->count].text))
 		t->count++;
 	t->more = (uint16_t)(count - t->count);
-	t->low = word->key;
-	t->span = word->text.len;
-	if (t->test == TEST_WORD && count == 1 && t->count == 1 && word->key_tells)
-		t->test = TEST_KEY;
+	if (t->test == TEST_WORD && t->more == 0 && keys_tell(word, count))
+		keep_keys(t, word, count);
+}
+
+static void keep_ranges(struct term *t, const struct range *r, unsigned count)
+{
+	t->test = t->test == TEST_ADDRESS ? TEST_BLOCKS : TEST_RANGES;
+	t->few = (uint16_t)count;
+	for (unsigned i = 0; i < count; i++) {
+		t->low[i] = r[i].first.low;
+		t->span[i] = r[i].last.low - r[i].first.low;
+	}
 }
 
 static void end_ranges(struct filter *f, struct term *t)
@@ -436,10 +462,8 @@ static void end_ranges(struct filter *f, struct term *t)
 	while (t->count < count && !r[t->count].wide)
 		t->count++;
 	t->more = (uint16_t)(count - t->count);
-	t->low = r->first.low;
-	t->span = r->last.low - r->first.low;
-	if (count == 1 && t->count == 1 && t->test != TEST_TIME)
-		t->test = t->test == TEST_ADDRESS ? TEST_BLOCK : TEST_RANGE;
+	if (t->test != TEST_TIME && t->more == 0 && count <= FILTER_FEW)
+		keep_ranges(t, r, count);
 }
 
 void filter_list_end(struct filter *f, struct term *t)
@@ -452,7 +476,8 @@ void filter_list_end(struct filter *f, struct term *t)
 
 void filter_list_unite(struct filter *f, struct term *t)
 {
+	t->low[0] = 0;
 	for (unsigned i = t->first; i < f->ranges; i++)
-		t->low |= f->range[i].first.low;
+		t->low[0] |= f->range[i].first.low;
 	t->test = TEST_BITS;
 }
