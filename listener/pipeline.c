@@ -494,7 +494,7 @@ static bool open_document(struct intake *i)
 {
 	const struct document *d = i->documents.first;
 	i->open = true;
-	i->origin = (struct origin){ .group = SLICE_NONE };
+	i->origin = (struct origin){ .number = ++i->pipeline->documents };
 	logevents_open(&i->events, d);
 	if (d->kind == DOCUMENT_CONTROL)
 		i->counts->control_messages++;

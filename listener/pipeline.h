@@ -30,6 +30,7 @@ struct pipeline {
 	struct sums *sums;   /* --aggregate: where flows go instead; NULL: to the outputs */
 	int sums_error;	     /* why they cannot take any more */
 	uint64_t now_ms;     /* for once and watch; set by the loop's owner */
+	uint64_t documents;  /* that were opened */
 	struct watch *watch; /* NULL: nobody looks */
 	quick_parser quick;
 	struct flow flow;

@@ -49,10 +49,14 @@ struct sources {
 
 void sources_deinit(struct sources *s);
 
-/* Where a document came from; empty slices where it does not say. */
+/*
+ * Where a document came from; empty slices where it does not say. The number is another one for each
+ * document of a worker, from 1, so that who has seen it knows the rest.
+ */
 struct origin {
 	struct slice group;
 	struct slice account;
+	uint64_t number;
 };
 
 /*

@@ -89,8 +89,6 @@ bool heavy_init(struct heavy *t, const struct heavy_seed *seed, unsigned bits, s
 	if (name > NAME_MOST)
 		name = NAME_MOST;
 	*t = (struct heavy){ .seed = *seed, .bits = bits, .shift = 64 - bits };
-	for (unsigned i = 1; i < 4; i++)
-		t->seed.word[i] |= 1;
 	t->name_room = name == 0 ? 0 : NAME_HEAD + name;
 	t->set = aligned_alloc(64, sets_of(t) * sizeof(*t->set));
 	t->floor = calloc(sets_of(t), sizeof(*t->floor));
@@ -121,13 +119,21 @@ void heavy_clear(struct heavy *t)
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
+/*
+ * Both halves of a product of two words. Who does not know what these were xored with before cannot choose
+ * words that give the same.
+ */
+static inline uint64_t mix(uint64_t a, uint64_t b)
+{
+	__extension__ typedef unsigned __int128 wide;
+	wide product = (wide)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /* The number of a key's set. */
 static inline uint64_t set_of(const struct heavy *t, struct heavy_key key)
 {
-	const uint64_t *word = t->seed.word;
-	uint64_t h = (key.low ^ word[0]) * word[1];
-	h = (h ^ h >> 32 ^ key.high) * word[2];
-	return h >> t->shift;
+	return mix(key.low ^ t->seed.word[0], key.high ^ t->seed.word[1]) >> t->shift;
 }
 
 /* A bit for each way with this lower half of a key. */
@@ -202,12 +208,6 @@ void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight)
 	add(t, set, way < HEAVY_WAYS ? way : replace(set, key), weight);
 }
 
-static inline uint64_t lane(uint64_t h, uint64_t word, uint64_t factor)
-{
-	h = (h ^ word) * factor;
-	return h ^ h >> 32;
-}
-
 /*
  * Of 8 to 32 octets, as most names of AWS's have: without a loop, by words of which the last ones end
  * where the name does.
@@ -216,7 +216,7 @@ static inline uint64_t lane(uint64_t h, uint64_t word, uint64_t factor)
  *   |  0   ||  1   |
  *        |  2   ||  3   |
  */
-static inline struct heavy_key digest_short(const struct heavy_seed *seed, struct slice name)
+static inline struct heavy_key digest_short(const uint64_t seed[4], struct slice name)
 {
 	uint64_t word[4] = { 0 };
 	memcpy(&word[0], name.data, 8);
@@ -225,21 +225,19 @@ static inline struct heavy_key digest_short(const struct heavy_seed *seed, struc
 		memcpy(&word[1], name.data + 8, 8);
 		memcpy(&word[2], name.data + name.len - 16, 8);
 	}
-	uint64_t high = lane(seed->word[0] ^ name.len, word[0], seed->word[2]);
-	uint64_t low = lane(seed->word[1] ^ name.len, word[2], seed->word[3]);
-	return (struct heavy_key){ lane(high, word[1], seed->word[3]),
-				   lane(low, word[3], seed->word[2]) };
+	return (struct heavy_key){ mix(word[0] ^ seed[0], word[1] ^ seed[1]) + name.len,
+				   mix(word[2] ^ seed[2], word[3] ^ seed[3]) };
 }
 
-/* All octets in two lanes, eight at a time. */
-static struct heavy_key digest_long(const struct heavy_seed *seed, struct slice name)
+/* All octets, sixteen at a time. */
+static struct heavy_key digest_long(const uint64_t seed[4], struct slice name)
 {
-	struct heavy_key d = { seed->word[0] ^ name.len, seed->word[1] ^ name.len };
-	for (size_t at = 0; at < name.len; at += 8) {
-		uint64_t word = 0;
-		memcpy(&word, name.data + at, name.len - at < 8 ? name.len - at : 8);
-		d.high = lane(d.high, word, seed->word[2]);
-		d.low = lane(d.low, word, seed->word[3]);
+	struct heavy_key d = { name.len, 0 };
+	for (size_t at = 0; at < name.len; at += 16) {
+		uint64_t word[2] = { 0 };
+		memcpy(word, name.data + at, name.len - at < 16 ? name.len - at : 16);
+		d.high = mix(d.high ^ word[0] ^ seed[0], word[1] ^ seed[1]);
+		d.low = mix(d.low ^ word[0] ^ seed[2], word[1] ^ seed[3]);
 	}
 	return d;
 }
@@ -270,7 +268,7 @@ static APART void add_new(struct heavy *t, uint64_t set, struct heavy_key key, s
 static inline void add_digest(struct heavy *t, struct heavy_key key, struct slice name,
 			      uint64_t weight)
 {
-	uint64_t set = set_of(t, key);
+	uint64_t set = (key.high + key.low) >> t->shift;
 	unsigned way = way_of(&t->set[set], key);
 	if (way == HEAVY_WAYS)
 		add_new(t, set, key, name, weight);
@@ -281,7 +279,7 @@ static inline void add_digest(struct heavy *t, struct heavy_key key, struct slic
 static APART void add_long(struct heavy *t, struct slice name, uint64_t weight)
 {
 	if (name.len > 0)
-		add_digest(t, digest_long(&t->seed, name), name, weight);
+		add_digest(t, digest_long(t->seed.word, name), name, weight);
 }
 
 void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight)
@@ -291,7 +289,7 @@ void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight)
 	if (name.len < SHORT_LEAST || name.len > SHORT_MOST)
 		add_long(t, name, weight);
 	else
-		add_digest(t, digest_short(&t->seed, name), name, weight);
+		add_digest(t, digest_short(t->seed.word, name), name, weight);
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */

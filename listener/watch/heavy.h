@@ -44,9 +44,9 @@ struct heavy_seed {
 struct heavy_set;
 
 struct heavy {
-	struct heavy_seed seed; /* all but the first word odd */
-	unsigned bits;		/* of a hash, that say which set */
-	unsigned shift;		/* to these */
+	struct heavy_seed seed;
+	unsigned bits;	/* of a hash, that say which set */
+	unsigned shift; /* to these */
 	struct heavy_set *set;
 	uint64_t *floor;  /* of each set, from when it was merged */
 	char *names;	  /* one for each entry; NULL when the keys are all there is to know */

@@ -8,8 +8,7 @@
  *                      └─▶ start    |      |
  *                        (shared, behind the lock)
  *
- * Names come in runs: a document has one log group, and mostly one interface. So they are summed up
- * until another one comes.
+ * A document has one log group, and so have many in a row: their flows are summed up until another comes.
  */
 #include "watch/watch.h"
 
@@ -18,6 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
+
+/* Kept out of what each flow goes through, whose registers it would take. */
+#define APART __attribute__((noinline))
 
 enum {
 	PENDING_SECONDS = 8,
@@ -63,8 +65,9 @@ struct slice_of_time {
 	struct lists lists;
 };
 
-/* A name and what it has since it came. */
+/* A log group and what it has since it came. */
 struct run {
+	uint64_t document; /* the last that was seen to be of it; 0: none */
 	size_t len;
 	uint64_t weight;
 	char name[RUN_NAME];
@@ -199,19 +202,28 @@ static void end_run(struct run *run, struct heavy *top)
 	run->weight = 0;
 }
 
-/* Adds to the run of this name, after the end of another's. */
-static inline void add_run(struct run *run, struct heavy *top, struct slice name, uint64_t weight)
+/* Begins a document: goes on with the run of its group, or ends it and begins another. */
+static APART void begin_document(struct run *run, struct heavy *top, const struct origin *origin)
 {
-	if (!slice_equal(name, slice_of(run->name, run->len))) {
-		end_run(run, top);
-		if (name.len > RUN_NAME) {
-			heavy_add_name(top, name, weight);
-			return;
-		}
-		run->len = name.len;
-		if (name.len > 0)
-			memcpy(run->name, name.data, name.len);
+	struct slice name = origin->group;
+	run->document = origin->number;
+	if (slice_equal(name, slice_of(run->name, run->len)))
+		return;
+	end_run(run, top);
+	run->len = name.len;
+	if (name.len > 0)
+		memcpy(run->name, name.data, name.len);
+}
+
+static inline void add_group(struct run *run, struct heavy *top, const struct origin *origin,
+			     uint64_t weight)
+{
+	if (origin->group.len > RUN_NAME) {
+		heavy_add_name(top, origin->group, weight);
+		return;
 	}
+	if (origin->number != run->document)
+		begin_document(run, top, origin);
 	run->weight = heavy_sum(run->weight, weight);
 }
 
@@ -253,7 +265,7 @@ static inline void add_to_lists(struct watch *w, const struct flow *flow, uint64
 		add_refusal(top, flow, source);
 	heavy_add_name(&top[LIST_INTERFACES], interface_of(flow), bytes);
 	if (flow->origin != NULL)
-		add_run(&w->group, &top[LIST_LOG_GROUPS], flow->origin->group, bytes);
+		add_group(&w->group, &top[LIST_LOG_GROUPS], flow->origin, bytes);
 }
 
 /* The present second is over. Many of them without a tick become one. */

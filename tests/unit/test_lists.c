@@ -19,6 +19,7 @@ struct rig {
 	struct watch *watch;
 	struct format format;
 	uint64_t now; /* seconds */
+	uint64_t documents;
 };
 
 static void rig_begin(struct rig *r, const char *format)
@@ -29,6 +30,7 @@ static void rig_begin(struct rig *r, const char *format)
 	assert_int_equal(format_parse(&r->format, slice_text(format), COLUMN_LIMIT, &where),
 			 FORMAT_OK);
 	r->now = BEGIN;
+	r->documents = 0;
 }
 
 /* group: NULL where a document does not say. */
@@ -36,7 +38,8 @@ static void see_of(struct rig *r, const char *group, const char *line)
 {
 	struct flow flow;
 	struct fault fault;
-	struct origin origin = { .group = group == NULL ? SLICE_NONE : slice_text(group) };
+	struct origin origin = { .group = group == NULL ? SLICE_NONE : slice_text(group),
+				 .number = ++r->documents };
 	assert_true(flow_parse(&flow, &r->format, slice_text(line), &fault));
 	flow.origin = &origin;
 	watch_flow(r->watch, &flow, r->now * 1000 + 7);
@@ -163,6 +166,31 @@ static void test_all_of_many_flows(void **state)
 	check_list(&r, WINDOW_START, LIST_REFUSED_PORTS, "22/tcp 334");
 	check_list(&r, WINDOW_START, LIST_INTERFACES, "eni-00000001 668, eni-00000002 666");
 	check_list(&r, WINDOW_START, LIST_LOG_GROUPS, "b 1143, a 191");
+	watch_free(&r.watch);
+}
+
+/* Documents of one group in a row, of none, and of one whose name is too long to be kept. */
+static void test_documents(void **state)
+{
+	(void)state;
+	const char *line = LINE("eni-4", "10.0.0.1", "10.0.0.2", "443", "6", "1", "ACCEPT");
+	static char name[601];
+	struct rig r;
+	char expected[300];
+	memset(name, 'n', sizeof(name) - 1);
+	rig_begin(&r, "default");
+	for (unsigned i = 0; i < 70; i++) {
+		static const char *const groups[] = { "a", "a", NULL, name, "b", name, "a" };
+		const char *group = groups[i % COUNT_OF(groups)];
+		see_of(&r, group, line);
+		r.documents--; /* the same document goes on */
+		see_of(&r, group, line);
+		if (i % 9 == 0)
+			go_to(&r, r.now + 1);
+	}
+	go_to(&r, r.now + 1);
+	(void)snprintf(expected, sizeof(expected), "a 60, %.158s 40, b 20", name);
+	check_list(&r, WINDOW_START, LIST_LOG_GROUPS, expected);
 	watch_free(&r.watch);
 }
 
@@ -353,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_ports),
 		cmocka_unit_test(test_attachments),
 		cmocka_unit_test(test_all_of_many_flows),
+		cmocka_unit_test(test_documents),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_after_a_long_silence),
 		cmocka_unit_test(test_seconds),

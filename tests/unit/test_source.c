@@ -156,8 +156,8 @@ static void test_rules(void **state)
 	for (size_t i = 0; i < COUNT_OF(origins); i++) {
 		struct source room;
 		struct fault fault;
-		struct origin origin = { slice_text(origins[i].group),
-					 slice_text(origins[i].account) };
+		struct origin origin = { .group = slice_text(origins[i].group),
+					 .account = slice_text(origins[i].account) };
 		const struct format *f = sources_format(&s, &origin);
 		assert_int_equal(f->count, origins[i].columns);
 		assert_true(slice_equal(format_column_name(f, 1), slice_text(origins[i].first)));
