@@ -1,43 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys with weights in; the greatest out, each with how much less it may be. A set of entries is two
- * lines of a processor's cache, one that says which and one that says how much:
- *
- *   low   |    |    |    |    |   the halves of keys
- *   high  |    |    |    |    |
- *
- *   rank  |    |    |    |    |   (most + 1) * 8 + way; of an empty entry most is 0
- *   error |    |    |    |    |
- *
- * The least of the ranks says by itself whose it is. What went last is the greatest error, since what
- * goes never gets less: only what summaries had lost when they were merged has a place of its own.
+ * Keys with weights in; the greatest out, each with how much less it may be. What each flow goes through is in
+ * heavy_add.h; here is what names need besides, and how summaries are made, merged and read.
  */
-#include "watch/heavy.h"
+#include "watch/heavy_add.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* Kept out of what most keys need, whose registers it would take. */
 #define APART __attribute__((noinline))
 
 enum {
-	RANK_SHIFT = 3,
 	NAME_HEAD = 2, /* octets before a name: its length, and whether it is cut */
 	NAME_MOST = 255,
 	SHORT_LEAST = 8, /* octets of a name that is read without a loop */
 	SHORT_MOST = 32,
-};
-
-struct heavy_set {
-	_Alignas(64) uint64_t low[HEAVY_WAYS];
-	uint64_t high[HEAVY_WAYS];
-	uint64_t rank[HEAVY_WAYS];
-	uint64_t error[HEAVY_WAYS];
 };
 
 int heavy_seed_make(struct heavy_seed *seed)
@@ -49,7 +28,7 @@ int heavy_seed_make(struct heavy_seed *seed)
 }
 
 /* A rank, its weight added, cannot overflow. */
-#define RANK_LIMIT ((HEAVY_LIMIT + 1) << RANK_SHIFT)
+#define RANK_LIMIT ((HEAVY_LIMIT + 1) << HEAVY_RANK_SHIFT)
 
 static inline uint64_t limited(uint64_t n)
 {
@@ -58,12 +37,12 @@ static inline uint64_t limited(uint64_t n)
 
 static inline uint64_t rank_of(uint64_t most, unsigned way)
 {
-	return (most + 1) << RANK_SHIFT | way;
+	return (most + 1) << HEAVY_RANK_SHIFT | way;
 }
 
 static inline uint64_t most_at(const struct heavy_set *set, unsigned way)
 {
-	return (set->rank[way] >> RANK_SHIFT) - 1;
+	return (set->rank[way] >> HEAVY_RANK_SHIFT) - 1;
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */
@@ -119,93 +98,11 @@ void heavy_clear(struct heavy *t)
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
-/*
- * Both halves of a product of two words. Who does not know what these were xored with before cannot choose
- * words that give the same.
- */
-static inline uint64_t mix(uint64_t a, uint64_t b)
+void heavy_add_apart(struct heavy *t, struct heavy_set *set, unsigned way, uint64_t weight)
 {
-	__extension__ typedef unsigned __int128 wide;
-	wide product = (wide)a * b;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* The number of a key's set. */
-static inline uint64_t set_of(const struct heavy *t, struct heavy_key key)
-{
-	return mix(key.low ^ t->seed.word[0], key.high ^ t->seed.word[1]) >> t->shift;
-}
-
-/* A bit for each way with this lower half of a key. */
-static inline unsigned ways_alike(const struct heavy_set *set, uint64_t low)
-{
-#ifdef __SSE2__
-	const __m128i *row = (const __m128i *)(const void *)set->low;
-	__m128i wanted = _mm_set1_epi64x((long long)low);
-	__m128 a = _mm_castsi128_ps(_mm_cmpeq_epi32(row[0], wanted));
-	__m128 b = _mm_castsi128_ps(_mm_cmpeq_epi32(row[1], wanted));
-	/* The first halves of all four, and the second. */
-	__m128 first = _mm_shuffle_ps(a, b, _MM_SHUFFLE(2, 0, 2, 0));
-	__m128 second = _mm_shuffle_ps(a, b, _MM_SHUFFLE(3, 1, 3, 1));
-	return (unsigned)_mm_movemask_ps(_mm_and_ps(first, second));
-#else
-	unsigned alike = 0;
-	for (unsigned i = 0; i < HEAVY_WAYS; i++)
-		alike |= (unsigned)(set->low[i] == low) << i;
-	return alike;
-#endif
-}
-
-/* The way of a key in a set, HEAVY_WAYS for none. Of a key of zeros that may be an empty one. */
-static inline unsigned way_of(const struct heavy_set *set, struct heavy_key key)
-{
-	for (unsigned alike = ways_alike(set, key.low); alike != 0; alike &= alike - 1) {
-		unsigned way = (unsigned)__builtin_ctz(alike);
-		if (set->high[way] == key.high)
-			return way;
-	}
-	return HEAVY_WAYS;
-}
-
-/* Makes way for a new key: the least entry goes, and its sum is what the new one may have had. */
-static inline unsigned replace(struct heavy_set *set, struct heavy_key key)
-{
-	uint64_t least = set->rank[0];
-	for (unsigned i = 1; i < HEAVY_WAYS; i++)
-		least = set->rank[i] < least ? set->rank[i] : least;
-	unsigned way = (unsigned)least & (HEAVY_WAYS - 1);
-	set->error[way] = (least >> RANK_SHIFT) - 1;
-	set->low[way] = key.low;
-	set->high[way] = key.high;
-	return way;
-}
-
-/* With what all there is passes the limit. */
-static APART void add_apart(struct heavy *t, struct heavy_set *set, unsigned way, uint64_t weight)
-{
-	uint64_t rank = set->rank[way] + (limited(weight) << RANK_SHIFT);
+	uint64_t rank = set->rank[way] + (limited(weight) << HEAVY_RANK_SHIFT);
 	set->rank[way] = rank < RANK_LIMIT ? rank : RANK_LIMIT | way;
 	t->total = heavy_sum(t->total, limited(weight));
-}
-
-/* No entry has more than all that was added. */
-static inline void add(struct heavy *t, struct heavy_set *set, unsigned way, uint64_t weight)
-{
-	if (weight > HEAVY_LIMIT || t->total > HEAVY_LIMIT - weight) {
-		add_apart(t, set, way, weight);
-		return;
-	}
-	t->total += weight;
-	set->rank[way] += weight << RANK_SHIFT;
-}
-
-void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight)
-{
-	if (weight == 0)
-		return;
-	struct heavy_set *set = &t->set[set_of(t, key)];
-	unsigned way = way_of(set, key);
-	add(t, set, way < HEAVY_WAYS ? way : replace(set, key), weight);
 }
 
 /*
@@ -225,8 +122,8 @@ static inline struct heavy_key digest_short(const uint64_t seed[4], struct slice
 		memcpy(&word[1], name.data + 8, 8);
 		memcpy(&word[2], name.data + name.len - 16, 8);
 	}
-	return (struct heavy_key){ mix(word[0] ^ seed[0], word[1] ^ seed[1]) + name.len,
-				   mix(word[2] ^ seed[2], word[3] ^ seed[3]) };
+	return (struct heavy_key){ heavy_mix(word[0] ^ seed[0], word[1] ^ seed[1]) + name.len,
+				   heavy_mix(word[2] ^ seed[2], word[3] ^ seed[3]) };
 }
 
 /* All octets, sixteen at a time. */
@@ -236,8 +133,8 @@ static struct heavy_key digest_long(const uint64_t seed[4], struct slice name)
 	for (size_t at = 0; at < name.len; at += 16) {
 		uint64_t word[2] = { 0 };
 		memcpy(word, name.data + at, name.len - at < 16 ? name.len - at : 16);
-		d.high = mix(d.high ^ word[0] ^ seed[0], word[1] ^ seed[1]);
-		d.low = mix(d.low ^ word[0] ^ seed[2], word[1] ^ seed[3]);
+		d.high = heavy_mix(d.high ^ word[0] ^ seed[0], word[1] ^ seed[1]);
+		d.low = heavy_mix(d.low ^ word[0] ^ seed[2], word[1] ^ seed[3]);
 	}
 	return d;
 }
@@ -260,20 +157,20 @@ static void keep_name(const struct heavy *t, char *to, struct slice name)
 static APART void add_new(struct heavy *t, uint64_t set, struct heavy_key key, struct slice name,
 			  uint64_t weight)
 {
-	unsigned way = replace(&t->set[set], key);
+	unsigned way = heavy_replace(&t->set[set], key);
 	keep_name(t, name_at(t, set, way), name);
-	add(t, &t->set[set], way, weight);
+	heavy_add_at(t, &t->set[set], way, weight);
 }
 
 static inline void add_digest(struct heavy *t, struct heavy_key key, struct slice name,
 			      uint64_t weight)
 {
 	uint64_t set = (key.high + key.low) >> t->shift;
-	unsigned way = way_of(&t->set[set], key);
+	unsigned way = heavy_way(&t->set[set], key);
 	if (way == HEAVY_WAYS)
 		add_new(t, set, key, name, weight);
 	else
-		add(t, &t->set[set], way, weight);
+		heavy_add_at(t, &t->set[set], way, weight);
 }
 
 static APART void add_long(struct heavy *t, struct slice name, uint64_t weight)
@@ -322,7 +219,7 @@ static inline struct heavy_key key_at(const struct heavy_set *set, unsigned way)
 
 static bool has(const struct heavy_set *set, struct heavy_key key)
 {
-	unsigned way = way_of(set, key);
+	unsigned way = heavy_way(set, key);
 	return way < HEAVY_WAYS && most_at(set, way) > 0;
 }
 
@@ -330,7 +227,7 @@ static bool has(const struct heavy_set *set, struct heavy_key key)
 static void take(struct both *b, const struct heavy_set *set, unsigned way,
 		 const struct heavy_set *other, uint64_t other_floor, unsigned from)
 {
-	unsigned there = way_of(other, key_at(set, way));
+	unsigned there = heavy_way(other, key_at(set, way));
 	uint64_t most = there < HEAVY_WAYS ? most_at(other, there) : other_floor;
 	uint64_t error = there < HEAVY_WAYS ? other->error[there] : other_floor;
 	b->entry[b->count].most = limited(most_at(set, way) + most);
@@ -478,8 +375,8 @@ uint64_t heavy_floor(const struct heavy *t)
 
 struct heavy_item heavy_find(const struct heavy *t, struct heavy_key key)
 {
-	uint64_t set = set_of(t, key);
-	unsigned way = way_of(&t->set[set], key);
+	uint64_t set = heavy_set_of(t, key);
+	unsigned way = heavy_way(&t->set[set], key);
 	if (way < HEAVY_WAYS)
 		return item_at(t, set, way);
 	return (struct heavy_item){ .key = key, .most = floor_of(t, set) };

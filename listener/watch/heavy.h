@@ -67,7 +67,7 @@ void heavy_deinit(struct heavy *t);
 /* As it was made. */
 void heavy_clear(struct heavy *t);
 
-void heavy_add(struct heavy *t, struct heavy_key key, uint64_t weight);
+/* Adds a weight to a name; to a key, heavy_add does (heavy_add.h). */
 void heavy_add_name(struct heavy *t, struct slice name, uint64_t weight);
 
 /*

@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "watch/heavy_add.h"
+
 /* Kept out of what each flow goes through, whose registers it would take. */
 #define APART __attribute__((noinline))
 

@@ -5,7 +5,7 @@
  */
 #include "support.h"
 
-#include "watch/heavy.h"
+#include "watch/heavy_add.h"
 
 enum { KEYS = 4096, BITS = 4, SETS = 1 << BITS, SETS_MOST = 256 };
 
