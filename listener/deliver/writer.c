@@ -33,6 +33,7 @@ struct writer {
 	uv_cond_t wake;
 	struct blocks queue;	/* guarded by mutex */
 	struct blocks finished; /* guarded by mutex */
+	bool waiting;		/* guarded by mutex: the thread, and nobody has woken it since */
 	bool stop;		/* guarded by mutex */
 	bool came;		/* guarded by mutex: a FIFO's reader, or none ever will */
 	int came_error;		/* guarded by mutex */
@@ -59,8 +60,10 @@ static int do_block(struct writer *w, struct block *block)
 static struct block *next_block(struct writer *w)
 {
 	uv_mutex_lock(&w->mutex);
-	while (TAILQ_EMPTY(&w->queue) && !w->stop)
+	while (TAILQ_EMPTY(&w->queue) && !w->stop) {
+		w->waiting = true;
 		uv_cond_wait(&w->wake, &w->mutex);
+	}
 	struct block *block = blocks_take(&w->queue);
 	uv_mutex_unlock(&w->mutex);
 	return block;
@@ -121,21 +124,38 @@ static struct writer *writer_of(struct transport *t)
 	return CONTAINER_OF(t, struct writer, transport);
 }
 
-static void submit(struct writer *w, struct block *block)
+/*
+ * Hands blocks to the thread, and wakes it if it sleeps: once the lock is released, or it would wake up
+ * only to wait for that.
+ */
+static void submit(struct writer *w, struct blocks *blocks)
 {
-	w->queued++;
 	uv_mutex_lock(&w->mutex);
-	TAILQ_INSERT_TAIL(&w->queue, block, link);
-	uv_cond_signal(&w->wake);
+	TAILQ_CONCAT(&w->queue, blocks, link);
+	bool wake = w->waiting;
+	w->waiting = false;
 	uv_mutex_unlock(&w->mutex);
+	if (wake)
+		uv_cond_signal(&w->wake);
+}
+
+/* Adds what is to be handed over, until the thread has so many blocks. */
+static void pull(struct writer *w, unsigned most, struct blocks *blocks)
+{
+	struct block *block;
+	while (w->queued < most && (block = output_pull(w->transport.output)) != NULL) {
+		TAILQ_INSERT_TAIL(blocks, block, link);
+		w->queued++;
+	}
 }
 
 /* Hands the thread up to so many blocks. */
 static void fill_queue(struct writer *w, unsigned most)
 {
-	struct block *block;
-	while (w->queued < most && (block = output_pull(w->transport.output)) != NULL)
-		submit(w, block);
+	struct blocks blocks = TAILQ_HEAD_INITIALIZER(blocks);
+	pull(w, most, &blocks);
+	if (!TAILQ_EMPTY(&blocks))
+		submit(w, &blocks);
 }
 
 static void writer_kick(struct transport *t)
@@ -202,8 +222,11 @@ static void on_finished(uv_async_t *async)
 static void writer_reopen(struct transport *t, struct block *reopen)
 {
 	struct writer *w = writer_of(t);
-	fill_queue(w, UINT_MAX);
-	submit(w, reopen);
+	struct blocks blocks = TAILQ_HEAD_INITIALIZER(blocks);
+	pull(w, UINT_MAX, &blocks);
+	TAILQ_INSERT_TAIL(&blocks, reopen, link);
+	w->queued++;
+	submit(w, &blocks);
 	if (w->open && output_config_of(t->output)->encoder.class->messages)
 		output_session(t->output);
 }
@@ -315,8 +338,8 @@ static void writer_close(struct transport *t, bool abort)
 		fill_queue(w, UINT_MAX);
 	uv_mutex_lock(&w->mutex);
 	w->stop = true;
-	uv_cond_signal(&w->wake);
 	uv_mutex_unlock(&w->mutex);
+	uv_cond_signal(&w->wake);
 	if (abort || !w->open)
 		interrupt(w);
 	else
