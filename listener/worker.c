@@ -13,6 +13,7 @@
 enum {
 	TURNS_NS = 5 * 1000 * 1000, /* turns in a row before I/O is looked at again */
 	FLUSH_MS = 20,		    /* no flow waits longer for its block to fill */
+	ALONE = 16,		    /* turns that a payload has in a row; most need fewer in all */
 	LADEN_PART = 4,		    /* of --max-in-flight */
 };
 
@@ -214,26 +215,34 @@ static struct turns *queue_of(struct worker *w, const struct turn *turn)
 	return turn->any_time ? &w->any_time : &w->turns;
 }
 
+/*
+ * Who holds much memory goes on while that is warm. After some turns one other is between any two: a
+ * small payload does not wait for the end of a large one, and no more than two are in the works.
+ */
+static void put_back(struct turns *queue, struct turn *turn)
+{
+	struct turn *between = TAILQ_FIRST(queue);
+	if (turn->kept == 0 || between == NULL)
+		TAILQ_INSERT_TAIL(queue, turn, link);
+	else if (turn->kept < ALONE)
+		TAILQ_INSERT_HEAD(queue, turn, link);
+	else
+		TAILQ_INSERT_AFTER(queue, between, turn, link);
+}
+
 static void give_turn(struct worker *w, struct turns *queue)
 {
 	struct turn *turn = TAILQ_FIRST(queue);
 	/* Off the queue first: what is scheduled within the turn counts. */
 	worker_unschedule(w, turn);
+	unsigned kept = turn->kept;
 	enum turn_result result = turn->work(turn);
 	if (result == TURN_DONE)
 		return;
 	worker_unschedule(w, turn);
+	turn->kept = result == TURN_KEEP ? kept + 1 : 0;
 	turn->queued = true;
-	/*
-	 * Who holds much memory goes on, but one other is between: a small payload does not wait for
-	 * the end of a large one, and no more than two are in the works.
-	 */
-	struct turns *own = queue_of(w, turn);
-	struct turn *between = TAILQ_FIRST(own);
-	if (result == TURN_KEEP && between != NULL)
-		TAILQ_INSERT_AFTER(own, between, turn, link);
-	else
-		TAILQ_INSERT_TAIL(own, turn, link);
+	put_back(queue_of(w, turn), turn);
 }
 
 static void on_turns(uv_check_t *check)
@@ -265,6 +274,7 @@ void worker_schedule(struct worker *w, struct turn *turn)
 	if (turn->queued)
 		return;
 	turn->queued = true;
+	turn->kept = 0;
 	TAILQ_INSERT_TAIL(queue_of(w, turn), turn, link);
 	update_spin(w);
 }

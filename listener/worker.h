@@ -20,7 +20,7 @@
 enum turn_result {
 	TURN_DONE,  /* nothing more to do until it is scheduled again */
 	TURN_YIELD, /* more to do, but others first */
-	TURN_KEEP,  /* more to do, and it holds much memory: every other turn is its own */
+	TURN_KEEP,  /* more to do, and it holds much memory: its own, and later every other one */
 };
 
 /* A place in the queue for turns; part of its owner. */
@@ -28,6 +28,7 @@ struct turn {
 	TAILQ_ENTRY(turn) link;
 	bool queued;
 	bool any_time; /* also while an output is full: then it hands nothing over */
+	unsigned kept; /* turns since it began to hold much memory */
 	enum turn_result (*work)(struct turn *turn);
 };
 
