@@ -18,6 +18,7 @@
 
 enum {
 	BODY_FIRST = 64 * 1024, /* room for a body grows from here, as its octets come */
+	BODY_GROWTH = 8,	/* times as much: most bodies move once, with little in them */
 	PUTS_LIMIT = 64,	/* unanswered PUTs of one peer; then it is not read from */
 	WRITES_LIMIT = 16,	/* replies that a peer has not read; the same */
 	WAIT_MS = 3000,
@@ -194,7 +195,7 @@ static bool grow_body(struct conn *c, struct put *put)
 {
 	if (put->body.len < put->body.cap)
 		return true;
-	size_t cap = put->body.cap == 0 ? BODY_FIRST : put->body.cap * 2;
+	size_t cap = put->body.cap == 0 ? BODY_FIRST : put->body.cap * BODY_GROWTH;
 	if (cap > put->length)
 		cap = put->length;
 	bool alone = c->bodies == put->body.cap && !is_taking(c);

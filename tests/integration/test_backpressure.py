@@ -155,6 +155,23 @@ def test_peers_that_stop_in_the_middle_do_not_hold_the_budget_for_ever(start):
         assert daemon.terminate() == payloads.ftsq_lines(lines)
 
 
+def test_a_payload_has_room_for_some_times_what_came_of_it(start):
+    """And not for all that its peer says will come."""
+    octets = payloads.decoded(payloads.records(20_000))
+    command = harness.command("a", octets)
+    begin = len(command) - len(octets)
+    assert len(octets) > 4 * harness.MIB
+    with start() as daemon, daemon.connect() as peer:
+        at = 0
+        for came, room in ((1000, 64 * 1024), (70_000, 512 * 1024), (530_000, 4 * harness.MIB)):
+            peer.send(command[at:begin + came])
+            at = begin + came
+            assert daemon.wait_stats(bytes_in_flight=room)["bytes_in_flight"] == room
+        peer.send(command[at:])
+        assert peer.reply() == "ACK a 20000"
+        assert daemon.stats()["bytes_in_flight"] == 0
+
+
 def test_while_much_is_held_a_peer_has_one_payload_here_and_the_rest_waits_with_it(start, many):
     """What is sent ahead has no use yet; who has nothing here is read from as ever."""
     expected, octets = many
