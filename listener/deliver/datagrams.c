@@ -499,6 +499,7 @@ static void datagrams_close(struct transport *t, bool abort)
 }
 
 const struct transport_class transport_datagrams = {
+	.hand_over = TRANSPORT_HAND_OVER,
 	.open = datagrams_open,
 	.kick = datagrams_kick,
 	.close = datagrams_close,

@@ -23,7 +23,6 @@
 enum {
 	HIGH_MARK = 4 * 1024 * 1024,
 	LOW_MARK = 1024 * 1024,
-	HAND_OVER = 64 * 1024, /* so much is ready before the transport is told, or a flush */
 	SPARE_OCTETS = 1024 * 1024,
 	SPARE_BUFFERS = 64,
 	OPEN_BLOCKS = 64, /* lanes that are filled at a time */
@@ -198,7 +197,7 @@ static size_t add(struct output *o, const struct flow *flow)
 	if (b == NULL || !encoder_add(&o->encoder, flow, &b->batch)) {
 		if (b != NULL)
 			end_block(o, b);
-		if (o->ready_octets >= HAND_OVER)
+		if (o->ready_octets >= o->transport->class->hand_over)
 			o->transport->class->kick(o->transport);
 		before = 0;
 		b = open_block(o, o->lane);

@@ -414,6 +414,7 @@ static void stream_close(struct transport *t, bool abort)
 }
 
 const struct transport_class transport_stream = {
+	.hand_over = TRANSPORT_HAND_OVER,
 	.open = stream_open,
 	.kick = stream_kick,
 	.close = stream_close,

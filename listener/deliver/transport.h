@@ -14,7 +14,11 @@ struct transport {
 	struct output *output;
 };
 
+/* Octets that are ready before a transport is told, where these may go at once. */
+enum { TRANSPORT_HAND_OVER = 64 * 1024 };
+
 struct transport_class {
+	size_t hand_over; /* octets that are ready before it is told; or a flush */
 	/*
 	 * Opens the destination, or begins to: output_session() is called, now or later, when the
 	 * first session has begun. beside: the same output's of another worker, or NULL; a file is

@@ -17,8 +17,14 @@
 
 enum {
 	ABORT_PAUSE_MS = 10,
-	QUEUE_MOST =
-		4, /* blocks with the thread: what else is encoded meanwhile fills larger ones */
+	/*
+	 * Blocks with the thread: what else is encoded meanwhile fills larger ones. Full ones are so much
+	 * that none of them waits for the loop, which is back from its turns only after some thousands of
+	 * flows.
+	 */
+	QUEUE_MOST = 16,
+	/* It is woken for some blocks together: each time costs as much as some hundreds of flows. */
+	HAND_OVER = 512 * 1024,
 };
 
 /* Interrupts a write(2) that would otherwise never return. */
@@ -349,6 +355,7 @@ static void writer_close(struct transport *t, bool abort)
 }
 
 const struct transport_class transport_writer = {
+	.hand_over = HAND_OVER,
 	.open = writer_open,
 	.kick = writer_kick,
 	.reopen = writer_reopen,

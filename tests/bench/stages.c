@@ -63,6 +63,7 @@ static void drop_close(struct transport *t, bool abort)
 
 /* Takes the place of the writer of files, which is in a library and so is not linked. */
 const struct transport_class transport_writer = {
+	.hand_over = TRANSPORT_HAND_OVER,
 	.open = drop_open,
 	.kick = drop_blocks,
 	.close = drop_close,
