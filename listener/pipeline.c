@@ -204,6 +204,12 @@ size_t intake_held(const struct intake *i)
 	return payload_held(i->payload) + i->documents.size + i->documents.plain;
 }
 
+size_t intake_may_hold(const struct intake *i, size_t given)
+{
+	size_t documents = i->documents.size + i->documents.plain;
+	return documents + payload_may_hold(i->payload, given, 2 * OCTETS_A_TURN);
+}
+
 uint64_t intake_documents(const struct intake *i)
 {
 	return i->documents_done;
@@ -549,15 +555,20 @@ static enum step convert_documents(struct intake *i, struct fault *fault)
 
 /* ---- a turn ---------------------------------------------------------------------------------- */
 
+/* Octets that unpacking has used, as they are and inflated. */
+static uint64_t gathered(const struct intake *i, size_t given, struct slice in)
+{
+	return given - in.len + payload_ahead(i->payload) +
+	       payload_counts(i->payload)->bytes_inflated;
+}
+
 /* All documents first; only when the last is known to be good the first is converted. */
 static enum step unpack_whole(struct intake *i, struct slice *in, struct fault *fault)
 {
-	const uint64_t *inflated = &payload_counts(i->payload)->bytes_inflated;
-	uint64_t before = *inflated;
-	size_t given = in->len - payload_ahead(i->payload);
+	size_t given = in->len;
+	uint64_t most = gathered(i, given, *in) + OCTETS_A_TURN;
 	enum step step = STEP_OK;
-	while (step == STEP_OK &&
-	       given - (in->len - payload_ahead(i->payload)) + (*inflated - before) < OCTETS_A_TURN)
+	while (step == STEP_OK && gathered(i, given, *in) < most)
 		step = payload_next(i->payload, in, true, &i->documents, fault);
 	if (step != STEP_MORE)
 		return step;
@@ -590,8 +601,9 @@ static enum step run_stream(struct intake *i, struct slice *in, bool end, struct
 	}
 	enum step step = i->damaged ? STEP_BAD : STEP_OK;
 	i->damaged = false;
-	size_t most = payload_held(i->payload) + OCTETS_A_TURN;
-	while (step == STEP_OK && documents_empty(&i->documents) && payload_held(i->payload) < most)
+	size_t given = in->len;
+	uint64_t most = gathered(i, given, *in) + OCTETS_A_TURN;
+	while (step == STEP_OK && documents_empty(&i->documents) && gathered(i, given, *in) < most)
 		step = payload_next(i->payload, in, end, &i->documents, &i->damage);
 	if (step == STEP_BAD && intake_pending(i)) {
 		i->damaged = true;

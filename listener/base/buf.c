@@ -20,23 +20,38 @@ void buf_deinit(struct buf *b)
 	buf_init(b, b->max);
 }
 
-bool buf_reserve(struct buf *b, size_t n)
+static bool set_cap(struct buf *b, size_t cap)
 {
-	if (n <= b->cap - b->len)
-		return true;
-	if (n > b->max - b->len)
-		return false;
-	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
-	while (cap < b->len + n)
-		cap = cap > b->max / 2 ? b->max : cap * 2;
-	if (cap > b->max)
-		cap = b->max;
 	char *data = realloc(b->data, cap);
 	if (data == NULL)
 		return false;
 	b->data = data;
 	b->cap = cap;
 	return true;
+}
+
+size_t buf_grown(const struct buf *b, size_t n)
+{
+	size_t cap = b->cap == 0 ? BUF_FIRST : b->cap;
+	if (n <= b->cap - b->len)
+		return b->cap;
+	while (cap < b->max && cap - b->len < n)
+		cap = cap > b->max / 2 ? b->max : cap * 2;
+	return cap < b->max ? cap : b->max;
+}
+
+bool buf_reserve(struct buf *b, size_t n)
+{
+	if (n <= b->cap - b->len)
+		return true;
+	return n <= b->max - b->len && set_cap(b, buf_grown(b, n));
+}
+
+bool buf_reserve_exactly(struct buf *b, size_t n)
+{
+	if (n <= b->cap - b->len)
+		return true;
+	return n <= b->max - b->len && set_cap(b, b->len + n);
 }
 
 bool buf_add(struct buf *b, const void *data, size_t n)

@@ -28,6 +28,10 @@ void buf_init(struct buf *b, size_t max);
 void buf_deinit(struct buf *b);
 /* Makes room for n more octets. False when that would pass the maximum, or without memory. */
 MUST_CHECK bool buf_reserve(struct buf *b, size_t n);
+/* What cap is after that, or the maximum. */
+size_t buf_grown(const struct buf *b, size_t n);
+/* The same where it is known how many will come: no more room than that. */
+MUST_CHECK bool buf_reserve_exactly(struct buf *b, size_t n);
 /* Appends n octets. False, and nothing appended, as buf_reserve. */
 MUST_CHECK bool buf_add(struct buf *b, const void *data, size_t n);
 

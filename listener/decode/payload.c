@@ -32,9 +32,11 @@
 enum {
 	WAITING_LINES = 1024 * 1024,
 	PART = 64 * 1024,
-	PLACED_LEAST = 64 * 1024,     /* octets that are worth to be put where they stay */
-	PLACED_MOST = 512 * 1024,     /* and that are at once */
-	USUAL_FROM = 256 * 1024,      /* octets of a document that may be as large as the last */
+	PLACED_FEWEST = 16 * 1024, /* octets that are worth to be put where they stay */
+	PLACED_LEAST = 64 * 1024,  /* for which room is made */
+	PLACED_MOST = 512 * 1024,  /* and that are put there at once */
+	USUAL_FROM = 256 * 1024,   /* octets of a document that may be as large as the last */
+	USUAL_STEP = 512 * 1024,
 	USUAL_MOST = 4 * 1024 * 1024, /* and what it gets room for then, at most */
 	USUAL_RATIO = 20,	      /* of gzip: flow logs reach it */
 };
@@ -161,6 +163,32 @@ size_t payload_held(const struct payload *p)
 	size_t gunzip = p->gunzip == NULL ? 0 : gunzip_cost();
 	size_t plain = p->plain.found.cap + p->waiting.plain;
 	return p->text.cap + p->spill.cap + plain + p->waiting.size + gunzip + inner;
+}
+
+/* What the text's buffer grows to at most, when it takes so many octets more. */
+static size_t grown(const struct payload *p, size_t more)
+{
+	size_t need = p->text.len + more;
+	size_t most = buf_grown(&p->text, more);
+	size_t usual = p->usual == NULL || need < USUAL_FROM ? 0 : *p->usual;
+	if (usual > 0 && need > usual)
+		usual = 2 * need;
+	return most > usual ? most : usual;
+}
+
+/*
+ * Beside the text lie what was put aside of it, and its plain events, which have half of its length at
+ * most. A stream that is in nothing else may come to gzip within a turn.
+ */
+size_t payload_may_hold(const struct payload *p, size_t given, size_t inflated)
+{
+	size_t most = payload_held(p) - p->text.cap + grown(p, given);
+	most += PLACED_MOST + p->plain.found.cap + 2 * given;
+	if (p->inner != NULL)
+		most += payload_may_hold(p->inner, inflated, 0) - payload_held(p->inner);
+	else if (p->layer == 0 && p->state != JSON)
+		most += gunzip_cost() + PLACED_MOST + 3 * inflated;
+	return most;
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)
@@ -426,32 +454,39 @@ static void expect_usual(struct payload *p)
 {
 	size_t len = p->text.len;
 	if (p->usual != NULL && len >= USUAL_FROM && *p->usual > p->text.cap)
-		(void)!buf_reserve(&p->text, *p->usual - len);
+		(void)!buf_reserve_exactly(&p->text, *p->usual - len);
 }
 
+/* And some more, as the next one may be a little larger, in steps, so that others find what was freed. */
 static void note_usual(struct payload *p, size_t octets)
 {
+	size_t room = (octets + octets / 16 + PLACED_LEAST + USUAL_STEP - 1) & -(size_t)USUAL_STEP;
 	if (p->usual != NULL && octets > USUAL_FROM)
-		*p->usual = octets < USUAL_MOST - PLACED_LEAST ? octets + PLACED_LEAST : USUAL_MOST;
+		*p->usual = room < USUAL_MOST ? room : USUAL_MOST;
 }
 
 char *payload_room(struct payload *p, size_t *room)
 {
-	if (p->state != JSON || p->text.len == 0)
+	size_t left = p->text.cap - p->text.len;
+	if (p->state != JSON || p->text.len == 0 || left < PLACED_FEWEST)
 		return NULL;
-	expect_usual(p);
-	size_t left = p->text.max - p->text.len;
-	if (left == 0 || !buf_reserve(&p->text, left < PLACED_LEAST ? left : PLACED_LEAST))
-		return NULL;
-	*room = p->text.cap - p->text.len;
-	if (*room > PLACED_MOST)
-		*room = PLACED_MOST;
+	*room = left < PLACED_MOST ? left : PLACED_MOST;
 	return p->text.data + p->text.len;
+}
+
+/* What is inflated next has room where it stays, if it is more of a JSON document and there is memory. */
+static void make_room(struct payload *p)
+{
+	if (p->state != JSON || p->text.len == 0)
+		return;
+	expect_usual(p);
+	(void)!buf_reserve(&p->text, PLACED_LEAST);
 }
 
 static enum step inflate(struct payload *p, struct slice *in, bool end, struct fault *fault)
 {
 	size_t room;
+	make_room(p->inner);
 	char *to = payload_room(p->inner, &room);
 	enum step step = to == NULL ? gunzip_next(p->gunzip, in, &p->window, fault)
 				    : gunzip_next_into(p->gunzip, in, to, room, &p->window, fault);
@@ -637,7 +672,7 @@ static bool gather(struct payload *p, struct slice *in, size_t used, bool last)
 	}
 	/* Room once for all, rather than time and again as it grows; it does without, too. */
 	if (!last && p->expected > more.len)
-		(void)!buf_reserve(&p->text, p->expected);
+		(void)!buf_reserve_exactly(&p->text, p->expected + PLACED_LEAST);
 	p->expected = 0;
 	expect_usual(p);
 	return buf_add(&p->text, more.data, more.len);

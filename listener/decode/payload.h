@@ -57,8 +57,8 @@ MUST_CHECK enum step payload_next(struct payload *p, struct slice *in, bool end,
 
 /*
  * Where the next octets of a stream may be put at once, as they would be copied there anyway, and for
- * how many there is room: behind the JSON document that is being gathered. NULL: nowhere in particular.
- * Until the payload is next called with anything.
+ * how many there is room: behind the JSON document that is being gathered, in what memory it has. NULL,
+ * and *room as it was: nowhere in particular. Until the payload is next called with anything.
  */
 char *payload_room(struct payload *p, size_t *room);
 
@@ -68,5 +68,10 @@ bool payload_idle(const struct payload *p);
 size_t payload_ahead(const struct payload *p);
 /* Octets held of what is not complete yet. */
 size_t payload_held(const struct payload *p);
+/*
+ * What a stream may come to hold, beside complete documents, by so many octets given, and so many that
+ * come out of gzip: a bound, so that one may ask for it before.
+ */
+size_t payload_may_hold(const struct payload *p, size_t given, size_t inflated);
 
 #endif

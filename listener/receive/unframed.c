@@ -31,10 +31,11 @@ static void end_damaged(struct conn *c, const struct fault *fault)
 						  : CLOSE_PAYLOAD);
 }
 
-/* Room for what the stream has gathered, while it is not complete; else the peer must wait. */
+/* Room for what the stream may gather in a turn, before it does; else the peer must wait. */
 static bool hold_room(struct conn *c)
 {
-	c->wants_room = !worker_hold(c->worker, &c->hold, intake_held(c->intake), true);
+	size_t most = intake_may_hold(c->intake, c->in_len);
+	c->wants_room = !worker_hold(c->worker, &c->hold, most, true);
 	return !c->wants_room;
 }
 
@@ -46,6 +47,8 @@ static enum turn_result on_turn(struct turn *turn)
 	struct fault fault;
 	struct slice in = conn_input(c);
 	enum step step = intake_run(c->intake, &in, c->eof && c->read_error == 0, &fault);
+	/* What was not needed is there for others again. */
+	(void)!worker_hold(c->worker, &c->hold, intake_held(c->intake), true);
 	worker_note_unspooled(c->worker);
 	if (step == STEP_BAD)
 		server_tell_fault(c->server, c->peer, "unframed", &fault);

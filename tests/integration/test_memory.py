@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of memory between payloads, with the build that ships."""
+import gzip
 import re
+import threading
 
 import harness
 import payloads
@@ -10,9 +12,9 @@ PEERS, ROUNDS, EVENTS = 4, 5, 8000
 PAGES_A_PAYLOAD = 200
 
 
-def resident(daemon):
+def resident(daemon, which="VmRSS"):
     with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
+        return int(re.search(which + r":\s+(\d+) kB", file.read()).group(1)) * 1024
 
 
 def pages_mapped(daemon):
@@ -51,3 +53,29 @@ def test_the_next_payload_has_the_memory_of_the_last_and_when_none_comes_the_ker
         assert mapped < PAGES_A_PAYLOAD
         # Less than the document of one: all have gone.
         harness.wait_for("memory to be given back", lambda: resident(daemon) < idle + 3 * harness.MIB)
+
+
+def test_peers_that_have_sent_half_of_a_document_take_no_more_than_is_allowed(
+        start, record_property):
+    """Of gzip, a little of which becomes much at once."""
+    peers, allowed = 24, 8 * harness.MIB
+    octets = gzip.compress(payloads.decoded(payloads.records(30000)))
+    half = octets[:len(octets) // 2]
+    with start("-o", "ftsq:/dev/null", "--max-in-flight", "8M", binary=harness.RELEASE) as daemon:
+        idle = resident(daemon)
+        sending = [daemon.connect() for _ in range(peers)]
+        threads = [threading.Thread(target=peer.send, args=(half,), daemon=True) for peer in sending]
+        for thread in threads:
+            thread.start()
+        harness.wait_for("much of it", lambda: daemon.stats()["bytes_in_flight"] > allowed / 2)
+        # More of it comes only when one of them goes.
+        for peer in sending[:peers // 2]:
+            peer.close()
+        harness.wait_for("much of it", lambda: daemon.stats()["bytes_in_flight"] > allowed / 2)
+        taken = resident(daemon, "VmHWM") - idle
+        record_property("mib_taken", round(taken / harness.MIB))
+        print(f"  taken={taken / harness.MIB:.1f} MiB")
+        # Each has an input of 64 KiB, and there is what the heap has between.
+        assert taken < allowed + peers * 64 * 1024 + 6 * harness.MIB
+        for peer in sending[peers // 2:]:
+            peer.close()

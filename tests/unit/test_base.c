@@ -64,12 +64,22 @@ static void test_buf_sizes(void **state)
 		struct buf b;
 		buf_init(&b, rows[i].max);
 		assert_true(buf_add(&b, octets, rows[i].first));
+		size_t grown = buf_grown(&b, rows[i].second);
+		assert_true(grown <= b.max);
 		if (buf_reserve(&b, rows[i].second) != rows[i].ok)
 			fail_msg("row %zu", i);
 		assert_int_equal(b.len, rows[i].first);
 		assert_true(b.cap <= b.max);
-		if (rows[i].ok)
+		if (rows[i].ok) {
 			assert_true(b.cap - b.len >= rows[i].second);
+			assert_int_equal(b.cap, grown);
+		}
+		buf_deinit(&b);
+		assert_true(buf_add(&b, octets, rows[i].first));
+		size_t before = b.cap;
+		assert_int_equal(buf_reserve_exactly(&b, rows[i].second), rows[i].ok);
+		size_t exactly = b.len + rows[i].second;
+		assert_int_equal(b.cap, rows[i].ok && exactly > before ? exactly : before);
 		buf_deinit(&b);
 	}
 }

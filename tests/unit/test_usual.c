@@ -2,11 +2,12 @@
 /*
  * Proves that a JSON document that comes in pieces gets room for as much as the last one had, once it
  * has come some way: as it is and in gzip, not before, not more than an amount, and only where
- * payloads share what they know.
+ * payloads share what they know; and that no stream comes to hold more than it said before.
  */
 #include "support.h"
 
 #include "decode/payload.h"
+#include "pipeline.h"
 
 enum {
 	WHOLE = 2000 * 1000,
@@ -109,6 +110,62 @@ static void test_large(void **state)
 	buf_deinit(&document);
 }
 
+/* Through an intake, whose turns are bounded, in pieces of some size. */
+static void check_bound(struct slice octets, size_t piece)
+{
+	static struct once once;
+	static struct format format = { .count = 0 };
+	struct sources sources = { .format = &format };
+	struct stats stats = { .events = 0 };
+	struct pipeline pipeline;
+	struct fault fault;
+	pipeline_init(&pipeline, &limits, &sources, &stats, &once);
+	for (unsigned round = 0; round < 2; round++) {
+		struct intake *i = intake_new(&pipeline, PAYLOAD_STREAM, "192.0.2.1");
+		struct slice left = octets;
+		size_t held = 0;
+		assert_non_null(i);
+		while (left.len > 0) {
+			struct slice in = slice_of(left.data, left.len < piece ? left.len : piece);
+			enum step step = STEP_OK;
+			slice_skip(&left, in.len);
+			while (step == STEP_OK) {
+				size_t most = intake_may_hold(i, in.len);
+				step = intake_run(i, &in, false, &fault);
+				held = intake_held(i);
+				assert_true(held <= most || intake_pending(i));
+				/* Nor was much more said than is needed. */
+				assert_true(most <= 4 * held + 8 * MOST);
+			}
+			assert_int_equal(step, STEP_MORE);
+		}
+		assert_true(held < MOST);
+		intake_free(&i);
+	}
+	pipeline_deinit(&pipeline);
+}
+
+static void test_bound(void **state)
+{
+	(void)state;
+	static const size_t pieces[] = { 1000, 64 * 1024, 256 * 1024 };
+	struct buf document;
+	struct buf gzip;
+	buf_init(&document, 4 * LARGE);
+	buf_init(&gzip, 4 * LARGE);
+	add_document(&document, LARGE);
+	add_document(&document, BEGUN);
+	for (unsigned i = 0; i < 20000; i++)
+		add_text(&document, "{\"message\":\"\"}\n");
+	add_gzip(&gzip, buf_slice(&document));
+	for (unsigned i = 0; i < COUNT_OF(pieces); i++) {
+		check_bound(buf_slice(&document), pieces[i]);
+		check_bound(buf_slice(&gzip), pieces[i]);
+	}
+	buf_deinit(&document);
+	buf_deinit(&gzip);
+}
+
 int main(void)
 {
 	limits = limits_standard();
@@ -116,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_gzip),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_bound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
