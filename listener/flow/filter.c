@@ -171,7 +171,7 @@ static inline bool in_few_keys(const struct term *t, struct slice text)
 static APART bool has_apart(const struct filter *f, const struct term *t, const struct flow *flow,
 			    unsigned column)
 {
-	struct slice text = flow_text(flow, column);
+	struct slice text = flow_present_text(flow, column);
 	switch ((enum filter_test)t->test) {
 	case TEST_NUMBER:
 		return has_number(f, t, flow_number_of(flow, column, text));
@@ -197,9 +197,10 @@ static inline bool has(const struct filter *f, const struct term *t, const struc
 	if (t->test == TEST_BLOCKS)
 		return (a->version == 4) & in_few_ranges(t, number_v4(a));
 	if (t->test == TEST_RANGES)
-		return in_few_ranges(t, flow_number_of(flow, column, flow_text(flow, column)));
+		return in_few_ranges(t,
+				     flow_number_of(flow, column, flow_present_text(flow, column)));
 	if (t->test == TEST_KEYS)
-		return in_few_keys(t, flow_text(flow, column));
+		return in_few_keys(t, flow_present_text(flow, column));
 	return has_apart(f, t, flow, column);
 }
 

@@ -109,20 +109,24 @@ static inline const struct value *flow_value(const struct flow *flow, enum field
 	return column < 0 ? NULL : flow_column(flow, (unsigned)column);
 }
 
-/* A column's text alone, which costs less than its value; empty when the record has "-" there. */
-static inline struct slice flow_text(const struct flow *flow, unsigned column)
-{
-	if (flow->words.line.len == 0)
-		return flow->value[column].text;
-	return column_in(flow->words.absent, column) ? SLICE_NONE
-						     : words_text(&flow->words, column);
-}
-
 /* Whether a column has a value, which its text would say as well. */
 static inline bool flow_has(const struct flow *flow, unsigned column)
 {
 	return flow->words.line.len == 0 ? flow->value[column].text.len > 0
 					 : !column_in(flow->words.absent, column);
+}
+
+/* The text of a column that has one. */
+static inline struct slice flow_present_text(const struct flow *flow, unsigned column)
+{
+	return flow->words.line.len == 0 ? flow->value[column].text
+					 : words_text(&flow->words, column);
+}
+
+/* A column's text alone, which costs less than its value; empty when the record has "-" there. */
+static inline struct slice flow_text(const struct flow *flow, unsigned column)
+{
+	return flow_has(flow, column) ? flow_present_text(flow, column) : SLICE_NONE;
 }
 
 /* A field's address alone; NULL as flow_value. */
