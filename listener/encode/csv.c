@@ -76,8 +76,8 @@ static void csv_flow(const struct encoder *e, const struct flow *flow, struct bu
 {
 	const struct words *w = &flow->words;
 	char *to = out->data + out->len;
-	if (w->line.len > 0 && w->plain && w->literal &&
-	    flow->format->serial == e->columns.serial) {
+	if (w->line.len > 0 && w->plain && flow->format->serial == e->columns.serial &&
+	    flow_is_literal(flow)) {
 		to = put_line(to, w);
 		*to++ = '\n';
 	} else {

@@ -123,23 +123,6 @@ static void main_address(const struct flow *flow, enum field packet, enum field 
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
 
-uint32_t element_interface(struct slice id)
-{
-	enum { DIGITS = 8 };
-	if (id.len < DIGITS)
-		return 1;
-	/* All eight at once: which is letter and which is digit, nobody can foretell. */
-	uint64_t w = word_load(id.data + id.len - DIGITS);
-	uint64_t n = (w & WORD_ONES * 0x0f) + (w >> 6 & WORD_ONES) * 9;
-	uint64_t letters = (n + WORD_ONES * 6) >> 4 & WORD_ONES;
-	bool hex = (n & WORD_ONES * 0xf0) == 0 &&
-		   n + WORD_ONES * '0' + letters * ('a' - '0' - 10) == w;
-	n = (n << 4 | n >> 8) & 0x00ff00ff00ff00ffu;
-	n = (n << 8 | n >> 16) & 0x0000ffff0000ffffu;
-	uint32_t number = (uint32_t)(n << 16 | n >> 32);
-	return !hex || number == 0 ? 1 : number;
-}
-
 /* The interface stands on the side it was observed on: egress, or ingress when unknown. */
 static uint64_t interface(const struct flow *flow, bool egress)
 {

@@ -116,7 +116,22 @@ void element_of(const struct flow *flow, enum element element, unsigned variant,
 		struct element_value *v);
 
 /* The number that stands for an interface: the last eight hex digits of its id, else 1. */
-uint32_t element_interface(struct slice id);
+static inline uint32_t element_interface(struct slice id)
+{
+	enum { DIGITS = 8 };
+	if (id.len < DIGITS)
+		return 1;
+	/* All eight at once: which is letter and which is digit, nobody can foretell. */
+	uint64_t w = word_load(id.data + id.len - DIGITS);
+	uint64_t n = (w & WORD_ONES * 0x0f) + (w >> 6 & WORD_ONES) * 9;
+	uint64_t letters = (n + WORD_ONES * 6) >> 4 & WORD_ONES;
+	bool hex = (n & WORD_ONES * 0xf0) == 0 &&
+		   n + WORD_ONES * '0' + letters * ('a' - '0' - 10) == w;
+	n = (n << 4 | n >> 8) & 0x00ff00ff00ff00ffu;
+	n = (n << 8 | n >> 16) & 0x0000ffff0000ffffu;
+	uint32_t number = (uint32_t)(n << 16 | n >> 32);
+	return !hex || number == 0 ? 1 : number;
+}
 /* The id of the interface that a flow was observed on; empty when it does not say. */
 static inline struct slice element_interface_id(const struct flow *flow)
 {

@@ -168,7 +168,9 @@ char *encoder_put_odd_number(char *to, const struct flow *flow, unsigned column)
 /* A number or a time, which is there, in plain decimal. */
 static inline char *encoder_put_number(char *to, const struct flow *flow, unsigned column)
 {
-	if (flow->words.line.len == 0 || !flow->words.literal)
+	const struct words *w = &flow->words;
+	bool time = flow->format->kind[column] == FIELD_TIME;
+	if (w->line.len == 0 || w->odd || (time && words_late(w, column)))
 		return encoder_put_odd_number(to, flow, column);
 	return encoder_copy(to, words_text(&flow->words, column), true);
 }

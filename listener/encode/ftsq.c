@@ -83,7 +83,7 @@ static inline bool has_all(const struct flow *flow)
 {
 	const struct words *w = &flow->words;
 	const int16_t *place = flow->format->place;
-	return w->line.len > 0 && w->literal && (w->absent[0] | w->absent[1]) == 0 &&
+	return w->line.len > 0 && flow_is_literal(flow) && (w->absent[0] | w->absent[1]) == 0 &&
 	       (place[FIELD_SRCPORT] | place[FIELD_DSTPORT] | place[FIELD_PROTOCOL] |
 		place[FIELD_PACKETS] | place[FIELD_BYTES] | place[FIELD_START] |
 		place[FIELD_END]) >= 0;

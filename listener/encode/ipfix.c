@@ -205,7 +205,8 @@ bool ipfix_add(struct ipfix *x, const struct flow *flow, struct batch *b)
 	bool empty = b->bytes.len == 0;
 	size_t headers = empty ? MESSAGE_HEADER + SET_HEADER : b->set_id != id ? SET_HEADER : 0;
 	size_t room = b->bytes.max - b->bytes.len;
-	if (!empty && headers + shape->octets + aws_octets(x, flow) > room)
+	size_t aws = x->aws_count > 0 ? aws_octets(x, flow) : 0;
+	if (!empty && headers + shape->octets + aws > room)
 		return false;
 	if (empty)
 		begin_message(x->domain[b->lane], b);

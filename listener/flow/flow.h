@@ -33,7 +33,7 @@ enum { COLUMN_WORDS = COLUMN_LIMIT / 64, WORDS_SLACK = 32 };
  */
 struct words {
 	struct slice line; /* empty: the flow was not read in this way */
-	bool literal;	   /* numbers and times stand there as outputs write them */
+	bool odd;	   /* a number does not stand there as outputs write it; times aside */
 	bool plain;	   /* nothing in it that an output escapes */
 	uint16_t begin[COLUMN_LIMIT + 1 + WORDS_SLACK]; /* one more: behind the line's end */
 	uint64_t absent[COLUMN_WORDS];			/* those of "-" */
@@ -83,8 +83,29 @@ static inline struct slice words_text(const struct words *w, size_t column)
 			(size_t)w->begin[column + 1] - w->begin[column] - 1);
 }
 
+/*
+ * Of a time in words that are not odd, which has ten digits at most: whether outputs may have to divide it
+ * by 1,000 (time_seconds). From the year 2033 on, and before 2001, if they have to look at it.
+ */
+static inline bool words_late(const struct words *w, size_t column)
+{
+	return w->line.data[w->begin[column]] > '1';
+}
+
 /* Makes the value of a column out of the words (quick.c). */
 void flow_read(struct flow *flow, unsigned column);
+
+/* Whether all numbers and times stand in the words as outputs write them. */
+static inline bool flow_is_literal(const struct flow *flow)
+{
+	bool odd = flow->words.odd;
+	for (unsigned k = 0; k < COLUMN_WORDS; k++)
+		for (uint64_t columns = flow->format->times[k]; columns != 0;
+		     columns &= columns - 1)
+			odd |= words_late(&flow->words,
+					  64 * k + (unsigned)__builtin_ctzll(columns));
+	return !odd;
+}
 
 static inline bool column_in(const uint64_t bits[COLUMN_WORDS], unsigned column)
 {

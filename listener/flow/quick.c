@@ -433,19 +433,17 @@ static inline bool in_range(struct slice text, unsigned kind)
 {
 	static const struct {
 		size_t digits;
-		char most[8];
+		unsigned beyond; /* bits of the word that are behind them */
+		uint64_t most;	 /* their first eight */
 	} ranges[] = {
-		[FIELD_U8] = { 3, "255" },
-		[FIELD_U16] = { 5, "65535" },
-		[FIELD_U32] = { 10, "42949672" }, /* 95 more: no version is so large */
-		[FIELD_U64] = { 0, "" },
+		[FIELD_U8] = { 3, 40, 0x323535 },      /* 255 */
+		[FIELD_U16] = { 5, 24, 0x3635353335 }, /* 65535 */
+		/* 42949671, whatever follows: 96 more fit, and no version is so large. */
+		[FIELD_U32] = { 10, 0, 0x3432393439363731 },
+		[FIELD_U64] = { 0, 0, 0 },
 	};
-	if (text.len != ranges[kind].digits)
-		return false;
-	unsigned unused = text.len < 8 ? 64 - 8 * (unsigned)text.len : 0;
-	uint64_t digits = be64toh(word_raw(text.data)) >> unused;
-	uint64_t most = be64toh(word_raw(ranges[kind].most)) >> unused;
-	return kind == FIELD_U32 ? digits < most : digits <= most;
+	return text.len == ranges[kind].digits &&
+	       be64toh(word_raw(text.data)) >> ranges[kind].beyond <= ranges[kind].most;
 }
 
 /* The same for times, of which it is only sure that they are seconds. */
@@ -471,21 +469,6 @@ static inline bool take_numbers(struct reading *r, const struct words *w,
 		}
 	}
 	return true;
-}
-
-/*
- * Whether outputs have to divide a time by 1,000; from the year 2033 on, and before 2001, if they have
- * to look at it.
- */
-static inline uint64_t late_times(const struct words *w, const struct format *format)
-{
-	bool late = false;
-	for (unsigned k = 0; k < COLUMN_WORDS; k++)
-		for (uint64_t columns = format->times[k]; columns != 0; columns &= columns - 1) {
-			unsigned column = 64 * k + (unsigned)__builtin_ctzll(columns);
-			late |= w->line.data[w->begin[column]] > '1';
-		}
-	return late;
 }
 
 /* With an octet of doubt in it: all of it printable, and no text with such a beginning. */
@@ -518,7 +501,7 @@ bool QUICK_PARSE(struct flow *flow, const struct format *format, struct slice li
 	if (!take_columns(&r, line) || !take_addresses(flow, format) ||
 	    !take_numbers(&r, w, format) || (r.doubtful != 0 && !take_texts(w, format)))
 		return false;
-	w->literal = (r.odd | late_times(w, format)) == 0;
+	w->odd = r.odd != 0;
 	w->plain = r.doubtful == 0;
 	return true;
 }
