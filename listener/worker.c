@@ -155,13 +155,19 @@ static void wake_waiting(struct worker *w)
 	}
 }
 
+static bool within_limit(const struct worker *w, uint64_t octets)
+{
+	return octets <= worker_share(w, w->config->limits.in_flight);
+}
+
+/* Who needs no more than there is lets another go beyond it. */
 static void set_held(struct worker *w, struct hold *hold, size_t octets)
 {
 	bool less = octets < hold->octets;
 	w->held = w->held - hold->octets + octets;
 	hold->octets = octets;
 	w->stats.bytes_in_flight = w->held;
-	if (octets == 0 && w->beyond == hold)
+	if (w->beyond == hold && (octets == 0 || within_limit(w, w->held)))
 		w->beyond = NULL;
 	if (less && !TAILQ_EMPTY(&w->waiting)) {
 		w->freed = true;
@@ -171,8 +177,7 @@ static void set_held(struct worker *w, struct hold *hold, size_t octets)
 
 bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
 {
-	bool fits = octets <= hold->octets ||
-		    w->held - hold->octets + octets <= worker_share(w, w->config->limits.in_flight);
+	bool fits = octets <= hold->octets || within_limit(w, w->held - hold->octets + octets);
 	if (!fits && alone && w->beyond == NULL)
 		w->beyond = hold;
 	if (fits || (alone && w->beyond == hold)) {

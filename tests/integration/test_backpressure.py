@@ -155,6 +155,21 @@ def test_peers_that_stop_in_the_middle_do_not_hold_the_budget_for_ever(start):
         assert daemon.terminate() == payloads.ftsq_lines(lines)
 
 
+def test_a_stream_that_was_begun_leaves_others_their_turns(start):
+    """Even where a turn may take more memory than there is: it did not, and one at a time may."""
+    lines = payloads.records(10)
+    first = payloads.plain(lines[:1])
+    with start("--max-in-flight", "1M") as daemon, daemon.connect() as begun:
+        begun.send(first[:20])
+        daemon.wait_stats(bytes_received=20)
+        for n in range(1, 4):
+            with daemon.connect() as peer:
+                peer.send(payloads.plain(lines))
+                daemon.wait_stats(flows=n * len(lines))
+        begun.send(first[20:])
+        daemon.wait_stats(flows=3 * len(lines) + 1)
+
+
 def test_a_payload_has_room_for_some_times_what_came_of_it(start):
     """And not for all that its peer says will come."""
     octets = payloads.decoded(payloads.records(20_000))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proves who has the next turn: a payload that needs few of them has them in a row, one that needs many
- * lets others in between, of which at most one has begun, and who yields goes to the end.
+ * lets others in between, of which at most one has begun, and who yields goes to the end. And who may
+ * hold more memory than there is: one at a time, for as long as that is needed.
  */
 #include "support.h"
 
@@ -16,6 +17,7 @@ struct wish {
 	char name;
 	unsigned keeps;	 /* turns that end with more to do, and memory held */
 	unsigned yields; /* and after these, without */
+	unsigned more;	 /* and then, as the first */
 };
 
 static struct config config;
@@ -34,6 +36,8 @@ static enum turn_result on_turn(struct turn *turn)
 	}
 	if (wish->yields > 0) {
 		wish->yields--;
+		wish->keeps = wish->more;
+		wish->more = 0;
 		return TURN_YIELD;
 	}
 	return TURN_DONE;
@@ -146,7 +150,7 @@ static void another_payload_begins_anew(void **state)
 	(void)state;
 	struct wish a;
 	struct wish b;
-	want(&a, 'a', MANY, 1);
+	want(&a, 'a', MANY, 0);
 	run();
 	memset(given, 0, sizeof(given));
 	turns = 0;
@@ -155,6 +159,49 @@ static void another_payload_begins_anew(void **state)
 	want(&b, 'b', 5, 0);
 	run();
 	assert_string_equal(given, "aaaaaabbbbbb");
+}
+
+/* Nor do those before it yielded. */
+static void who_yields_begins_anew(void **state)
+{
+	(void)state;
+	struct wish a;
+	struct wish b;
+	want(&a, 'a', MANY, 1);
+	a.more = 5;
+	want(&b, 'b', 2 * MANY, 0);
+	run();
+	const char *last = strrchr(given, 'a');
+	assert_non_null(last);
+	assert_memory_equal(last - 6, "baaaaaa", 7);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void on_room_again(struct hold *hold)
+{
+	(void)hold;
+}
+
+static void one_goes_beyond_the_limit(void **state)
+{
+	(void)state;
+	const size_t limit = (size_t)config.limits.in_flight;
+	struct hold a = { .room_again = on_room_again };
+	struct hold b = { .room_again = on_room_again };
+	assert_true(worker_hold(&worker, &a, limit + 1, true));
+	assert_false(worker_hold(&worker, &b, 1, true));
+	/* Less, and still beyond it. */
+	assert_true(worker_hold(&worker, &b, 0, true));
+	assert_true(worker_hold(&worker, &a, limit + 2, true));
+	assert_false(worker_hold(&worker, &b, 1, true));
+	/* What it needs now is there. */
+	assert_true(worker_hold(&worker, &a, 1, true));
+	assert_true(worker_hold(&worker, &b, limit, true));
+	assert_false(worker_hold(&worker, &a, 2, true));
+	worker_release(&worker, &b);
+	assert_true(worker_hold(&worker, &a, limit + 1, true));
+	worker_release(&worker, &a);
 }
 
 int main(void)
@@ -166,6 +213,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(who_yields_goes_to_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(another_payload_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_yields_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_goes_beyond_the_limit, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
