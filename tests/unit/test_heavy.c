@@ -307,6 +307,22 @@ static uint64_t sum_of_name(const struct heavy *t, struct slice name, bool cut)
 	return 0;
 }
 
+/* Of one letter, the words are the same whatever the length. */
+static void test_names_of_one_letter(void **state)
+{
+	(void)state;
+	static const size_t lengths[] = { 7, 8, 9, 15, 16, 17, 32, 33 };
+	struct heavy t;
+	char name[33];
+	assert_true(heavy_init(&t, &seed, 6, 40));
+	memset(name, 'a', sizeof(name));
+	for (size_t i = 0; i < COUNT_OF(lengths); i++)
+		heavy_add_name(&t, slice_of(name, lengths[i]), 1 + i);
+	for (size_t i = 0; i < COUNT_OF(lengths); i++)
+		assert_int_equal(sum_of_name(&t, slice_of(name, lengths[i]), false), 1 + i);
+	heavy_deinit(&t);
+}
+
 /* Of every length, by summaries that are merged, of which one has more sets. */
 static void test_names_of_every_length(void **state)
 {
@@ -431,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_halves_of_keys),
 		cmocka_unit_test(test_one_set_of_one_half),
 		cmocka_unit_test(test_names_of_every_length),
+		cmocka_unit_test(test_names_of_one_letter),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_names_differ_in_any_octet),
 		cmocka_unit_test(test_names_follow_their_entries),

@@ -312,7 +312,7 @@ static void test_direction(void **state)
 	} rows[] = {
 		{ "ingress", 0, 0x12345678, 0 },  { "egress", 1, 0, 0x12345678 },
 		{ "-", -1, 0x12345678, 0 },	  { "sideways", -1, 0x12345678, 0 },
-		{ "Ingress", -1, 0x12345678, 0 },
+		{ "Ingress", -1, 0x12345678, 0 }, { "upward", -1, 0x12345678, 0 },
 	};
 	begin(false);
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -325,6 +325,26 @@ static void test_direction(void **state)
 			assert_int_equal(rig_number(record, 61), rows[i].direction);
 		assert_int_equal(rig_number(record, 10), rows[i].ingress);
 		assert_int_equal(rig_number(record, 14), rows[i].egress);
+	}
+}
+
+static void test_action(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		unsigned forwarding, firewall;
+	} rows[] = {
+		{ "ACCEPT", 64, 1 },  { "REJECT", 130, 3 }, { "-", 0, 0 },     { "accept", 0, 0 },
+		{ "ACCEPTED", 0, 0 }, { "REJECTS", 0, 0 },  { "ACCEP", 0, 0 },
+	};
+	begin(false);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		char line[128];
+		(void)snprintf(line, sizeof(line), PLAIN_RECORD " %s", rows[i].text);
+		const struct walk_record *record = carry(PLAIN " action", line);
+		assert_int_equal(rig_number(record, 89), rows[i].forwarding);
+		assert_int_equal(rig_number(record, 233), rows[i].firewall);
 	}
 }
 
@@ -826,6 +846,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_documented_rows, tear_down),
 		cmocka_unit_test_teardown(test_templates, tear_down),
 		cmocka_unit_test_teardown(test_direction, tear_down),
+		cmocka_unit_test_teardown(test_action, tear_down),
 		cmocka_unit_test_teardown(test_interface_numbers, tear_down),
 		cmocka_unit_test_teardown(test_octets, tear_down),
 		cmocka_unit_test_teardown(test_sets, tear_down),

@@ -971,6 +971,25 @@ static void test_placed(void **state)
 	limits = limits_standard();
 }
 
+/* Much that follows a document in gzip fits where it is put aside, however large its place was. */
+static void test_much_behind(void **state)
+{
+	(void)state;
+	enum { FIRST = 100 * 1000, SECOND = 3 * 1000 * 1000 };
+	struct buf text, gzip, out;
+	buf_init(&text, ROOM);
+	buf_init(&gzip, ROOM);
+	buf_init(&out, ROOM);
+	add_message(&text, FIRST);
+	add_message(&text, SECOND);
+	add_gzip(&gzip, buf_slice(&text));
+	read_whole(buf_slice(&gzip), &out);
+	assert_true(slice_equal(buf_slice(&out), SLICE_LITERAL("! line_length\n! line_length\n")));
+	buf_deinit(&text);
+	buf_deinit(&gzip);
+	buf_deinit(&out);
+}
+
 /* Where octets may be put at once: in what a JSON document of a stream that was begun has free. */
 static void test_room(void **state)
 {
@@ -1057,6 +1076,32 @@ static void test_long_lines_and_spaces(void **state)
 
 /* ---- what it holds -------------------------------------------------------------------------- */
 
+/* What was put aside behind a document is let go once it is used. */
+static void test_put_aside(void **state)
+{
+	(void)state;
+	struct stats stats = { .events = 0 };
+	struct payload *p = payload_new(PAYLOAD_STREAM, &limits, &stats);
+	enum { BEGUN = 40 * 1000 }; /* of which a buffer has room for more */
+	struct buf text;
+	struct buf out;
+	size_t placed = 0;
+	buf_init(&text, ROOM);
+	buf_init(&out, ROOM);
+	assert_non_null(p);
+	add_text(&text, "{\"message\":\"");
+	while (text.len < BEGUN)
+		add_text(&text, "a");
+	assert_true(feed(p, buf_slice(&text), false, &out));
+	assert_true(feed_placed(p, SLICE_LITERAL("a\"}\n \n"), &placed, &out));
+	assert_int_equal(placed, 6);
+	assert_true(payload_idle(p));
+	assert_int_equal(payload_held(p), 0);
+	payload_free(&p);
+	buf_deinit(&text);
+	buf_deinit(&out);
+}
+
 static void test_idle(void **state)
 {
 	(void)state;
@@ -1099,7 +1144,8 @@ int main(void)
 		cmocka_unit_test(test_long_lines),     cmocka_unit_test(test_long_lines_and_spaces),
 		cmocka_unit_test(test_idle),	       cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_joined_in_gzip), cmocka_unit_test(test_placed),
-		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_room),	       cmocka_unit_test(test_much_behind),
+		cmocka_unit_test(test_put_aside),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

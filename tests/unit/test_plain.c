@@ -17,7 +17,9 @@
 #define EVENT(id, time, message)                                                                   \
 	"{\"id\":\"" id "\",\"timestamp\":" time ",\"message\":\"" message "\"}"
 #define LINE  "2 123456789010 eni-1235b8ca123456789"
-#define PLAIN EVENT("31953106606966983378809025079804211143289615424298221568", "1432917027", LINE)
+#define ID    "31953106606966983378809025079804211143289615424298221568"
+#define PLAIN EVENT(ID, "1432917027", LINE)
+#define SHORT EVENT(ID, "1432917027", "x")
 
 /* What is behind the last event is needed for it to be looked at in sixteens. */
 static const struct {
@@ -42,6 +44,8 @@ static const struct {
 	/* Another array of level 2 before, and one behind. */
 	{ "{\"messageType\":\"DATA_MESSAGE\",\"a\":[" PLAIN "],\"logEvents\":[" PLAIN "]}", 1,
 	  LINE "\n" },
+	/* Less behind the second one's front than is compared at once. */
+	{ HEAD SHORT "," SHORT "]}", 1, "x\nx\n" },
 	{ HEAD PLAIN "],\"logEvents\":[" PLAIN "," PLAIN "],\"b\":[" PLAIN "]}", 1, LINE "\n" },
 };
 
@@ -106,6 +110,53 @@ static void test_rows(void **state)
 			for (size_t size = 1; size <= strlen(rows[i].text); size++)
 				check(rows[i].text, size, (enum machine)machine, rows[i].plain,
 				      rows[i].events);
+}
+
+/* A message of so many octets, of which one is given. */
+static void check_message(size_t len, size_t at, char octet, enum machine machine, bool plain,
+			  const char *events)
+{
+	struct buf text;
+	buf_init(&text, 1 << 18);
+	add_text(&text, HEAD "{\"id\":\"1\",\"timestamp\":1,\"message\":\"");
+	for (size_t i = 0; i < len; i++)
+		assert_true(buf_add(&text, i == at ? &octet : "m", 1));
+	add_text(&text, "\"}," PLAIN "],\"behind\":[1,2,3]}");
+	assert_true(buf_add(&text, "", 1));
+	check(text.data, text.len, machine, plain ? 2 : 1, events);
+	buf_deinit(&text);
+}
+
+/* Octets that a string may not have as they are, at any place of what is looked at together. */
+static void test_octets(void **state)
+{
+	(void)state;
+	enum { OCTETS = 130 };
+	for (unsigned machine = 0; machine <= machine_here(); machine++)
+		for (unsigned octet = 1; octet <= UINT8_MAX; octet++) {
+			size_t at = octet * 7 % OCTETS;
+			char c = (char)octet;
+			char events[OCTETS + sizeof(LINE) + 4];
+			if (c == '"' || c == '\\')
+				continue;
+			memset(events, 'm', OCTETS);
+			(void)snprintf(events + OCTETS, sizeof(events) - OCTETS, "\n" LINE "\n");
+			/* White space around it would be none of the event. */
+			at = at == 0 || at == OCTETS - 1 ? 64 : at;
+			events[at] = c;
+			check_message(OCTETS, at, c, (enum machine)machine, true,
+				      octet < ' ' ? NULL : events);
+		}
+}
+
+/* Messages of more octets than are counted are read as any other, and those before and behind them. */
+static void test_long_messages(void **state)
+{
+	(void)state;
+	for (unsigned machine = 0; machine <= machine_here(); machine++)
+		for (size_t len = UINT16_MAX - 2; len < UINT16_MAX + 40; len++)
+			check_message(len, 0, 'm', (enum machine)machine, len <= UINT16_MAX,
+				      "!line_length\n" LINE "\n");
 }
 
 /* As one that was scanned, with so many octets of what was found. */
@@ -327,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_more_than_kept), cmocka_unit_test(test_sixteen),
 		cmocka_unit_test(test_sixteen_unlike), cmocka_unit_test(test_not_alike),
+		cmocka_unit_test(test_octets),	       cmocka_unit_test(test_long_messages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -535,6 +535,46 @@ static void test_records(void **state)
 		assert_int_equal(w.taken[i], w.good);
 }
 
+/* Columns of every kind at every place there is, among texts of any width. */
+static void test_places(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const known[] = { "protocol", "start", "srcport", "bytes", "srcaddr" };
+	static const char *const numbers[] = {
+		"6",	 "-",	       "255",	 "256",	     "65535",
+		"65536", "1418530010", "100000", "12345678", "9999999999999999999"
+	};
+	enum { KNOWN = COUNT_OF(known) };
+	struct dice dice = { 7 };
+	way_init(&w);
+	for (unsigned i = 0; i < 16 * COLUMN_LIMIT; i++) {
+		char format[COLUMN_LIMIT * 16];
+		char line[COLUMN_LIMIT * 32];
+		size_t at = 0;
+		size_t len = 0;
+		unsigned first = i % (COLUMN_LIMIT - 2 * KNOWN + 2);
+		for (unsigned c = 0; c < first + 2 * KNOWN - 1; c++) {
+			unsigned k = c < first ? 1 : c - first;
+			bool text = k % 2 != 0;
+			const char *number = numbers[dice_below(&dice, COUNT_OF(numbers))];
+			char name[16];
+			const char *value = k / 2 == KNOWN - 1 ? "10.0.0.1" : number;
+			int most = text ? 1 + (int)dice_below(&dice, 12) : (int)strlen(value);
+			(void)snprintf(name, sizeof(name), "u%u", c);
+			at += (size_t)snprintf(format + at, sizeof(format) - at, "%s ",
+					       text ? name : known[k / 2]);
+			len += (size_t)snprintf(line + len, sizeof(line) - len, "%.*s ", most,
+						text ? "interface-id" : value);
+		}
+		set_format(&w, format);
+		check_line(&w, slice_of(line, len - 1));
+	}
+	assert_in_range(w.good, COLUMN_LIMIT, 16 * COLUMN_LIMIT - 1);
+	for (unsigned i = 0; i < w.parsers; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +583,7 @@ int main(void)
 		cmocka_unit_test(test_grouped),	     cmocka_unit_test(test_grouped_as_written),
 		cmocka_unit_test(test_dotted),	     cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_records),
+		cmocka_unit_test(test_places),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
