@@ -575,6 +575,43 @@ static void test_places(void **state)
 		assert_int_equal(w.taken[i], w.good);
 }
 
+/* Numbers of many digits and of few, a word of columns apart. */
+static void test_apart(void **state)
+{
+	(void)state;
+	static struct way w;
+	static const char *const values[][2] = {
+		{ "12345678901", "6" }, { "1", "255" }, { "1", "256" }, { "12345678901", "256" }
+	};
+	enum { APART = 64, GOOD = 2 };
+	way_init(&w);
+	for (unsigned i = 0; i < APART; i++)
+		for (unsigned k = 0; k < COUNT_OF(values); k++) {
+			char format[COLUMN_LIMIT * 16] = "";
+			char line[COLUMN_LIMIT * 16] = "";
+			size_t at = 0;
+			size_t len = 0;
+			for (unsigned c = 0; c <= APART + i; c++) {
+				const char *value = c == i	     ? values[k][0]
+						    : c == APART + i ? values[k][1]
+								     : "text";
+				char name[16];
+				(void)snprintf(name, sizeof(name), "u%u", c);
+				at += (size_t)snprintf(format + at, sizeof(format) - at, "%s ",
+						       c == i		? "bytes"
+						       : c == APART + i ? "protocol"
+									: name);
+				len += (size_t)snprintf(line + len, sizeof(line) - len, "%s ",
+							value);
+			}
+			set_format(&w, format);
+			check_line(&w, slice_of(line, len - 1));
+		}
+	assert_int_equal(w.good, GOOD * APART);
+	for (unsigned i = 0; i < w.parsers; i++)
+		assert_int_equal(w.taken[i], w.good);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -583,7 +620,7 @@ int main(void)
 		cmocka_unit_test(test_grouped),	     cmocka_unit_test(test_grouped_as_written),
 		cmocka_unit_test(test_dotted),	     cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_long_numbers), cmocka_unit_test(test_records),
-		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_places),	     cmocka_unit_test(test_apart),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
