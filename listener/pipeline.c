@@ -205,7 +205,7 @@ size_t intake_held(const struct intake *i)
 	return payload_held(i->payload) + i->documents.size + i->documents.plain;
 }
 
-size_t intake_may_hold(const struct intake *i, size_t given)
+size_t intake_may_hold(const struct intake *i, struct slice given)
 {
 	size_t documents = i->documents.size + i->documents.plain;
 	return documents + payload_may_hold(i->payload, given, 2 * OCTETS_A_TURN);

@@ -96,7 +96,7 @@ bool intake_pending(const struct intake *i);
 /* Octets it holds of an unfinished document. */
 size_t intake_held(const struct intake *i);
 /* And the most that it may be after the next intake_run of a stream, beside documents that are complete. */
-size_t intake_may_hold(const struct intake *i, size_t given);
+size_t intake_may_hold(const struct intake *i, struct slice given);
 /* Documents completed so far: tells progress from trickle. */
 uint64_t intake_documents(const struct intake *i);
 /*

@@ -176,19 +176,24 @@ static size_t grown(const struct payload *p, size_t more)
 	return most > usual ? most : usual;
 }
 
-/*
- * Beside the text lie what was put aside of it, and its plain events, which have half of its length at
- * most. A stream that is in nothing else may come to gzip within a turn.
- */
-size_t payload_may_hold(const struct payload *p, size_t given, size_t inflated)
+/* A layer that takes so many octets more; of them gzip may begin, or not. */
+static size_t may_hold(const struct payload *p, size_t more, bool gzip, size_t inflated)
 {
-	size_t most = payload_held(p) - p->text.cap + grown(p, given);
-	most += PLACED_MOST + p->plain.found.cap + 2 * given;
+	/* Beside the text lie what was put aside of it, and its events, which have half of its length. */
+	size_t most = payload_held(p) - p->text.cap + grown(p, more);
+	most += p->plain.found.cap + 3 * more;
 	if (p->inner != NULL)
-		most += payload_may_hold(p->inner, inflated, 0) - payload_held(p->inner);
-	else if (p->layer == 0 && p->state != JSON)
-		most += gunzip_cost() + PLACED_MOST + 3 * inflated;
+		most += may_hold(p->inner, inflated, p->inner->state == BETWEEN, inflated) -
+			payload_held(p->inner);
+	else if (gzip && p->state != JSON)
+		most += gunzip_cost() + 4 * inflated;
 	return most;
+}
+
+size_t payload_may_hold(const struct payload *p, struct slice given, size_t inflated)
+{
+	bool gzip = given.len > 0 && memchr(given.data, 0x1f, given.len) != NULL;
+	return may_hold(p, given.len, gzip, inflated);
 }
 
 static enum step bad(struct fault *fault, enum fault_code code, size_t offset)

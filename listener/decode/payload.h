@@ -69,9 +69,9 @@ size_t payload_ahead(const struct payload *p);
 /* Octets held of what is not complete yet. */
 size_t payload_held(const struct payload *p);
 /*
- * What a stream may come to hold, beside complete documents, by so many octets given, and so many that
- * come out of gzip: a bound, so that one may ask for it before.
+ * What a stream may come to hold, beside complete documents, by these octets, and by so many that come
+ * out of gzip: a bound, so that one may ask for it before.
  */
-size_t payload_may_hold(const struct payload *p, size_t given, size_t inflated);
+size_t payload_may_hold(const struct payload *p, struct slice given, size_t inflated);
 
 #endif

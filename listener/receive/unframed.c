@@ -34,7 +34,7 @@ static void end_damaged(struct conn *c, const struct fault *fault)
 /* Room for what the stream may gather in a turn, before it does; else the peer must wait. */
 static bool hold_room(struct conn *c)
 {
-	size_t most = intake_may_hold(c->intake, c->in_len);
+	size_t most = intake_may_hold(c->intake, conn_input(c));
 	c->wants_room = !worker_hold(c->worker, &c->hold, most, true);
 	return !c->wants_room;
 }

@@ -82,7 +82,7 @@ static struct outcome run(enum payload_source source, struct slice in, unsigned 
 		size_t n = piece.len;
 		end = in.len == 0 && (n == 0 || seed % 2 == 0 || source == PAYLOAD_WHOLE);
 		do {
-			size_t most = intake_may_hold(i, piece.len);
+			size_t most = intake_may_hold(i, piece);
 			step = intake_run(i, &piece, end, &fault);
 			check_law(&o.stats, i);
 			CHECK(source == PAYLOAD_WHOLE || intake_pending(i) ||
