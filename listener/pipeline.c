@@ -17,7 +17,6 @@
 
 enum {
 	EVENTS_A_TURN = 2000,
-	EVENTS_A_LOOK = 16,	    /* between two looks at whether outputs are full */
 	OCTETS_A_TURN = 512 * 1024, /* that unpacking may gather before others have a turn */
 };
 
@@ -529,10 +528,8 @@ static bool may_convert(const struct intake *i)
 /* Converts up to a turn's worth. STEP_OK: documents are left. STEP_MORE: none is. */
 static enum step convert_documents(struct intake *i, struct fault *fault)
 {
-	for (unsigned n = 0; n < EVENTS_A_TURN; n++) {
+	for (unsigned n = 0; n < EVENTS_A_TURN && may_convert(i); n++) {
 		struct event event;
-		if (n % EVENTS_A_LOOK == 0 && !may_convert(i))
-			break;
 		place_event(i);
 		if (!i->open) {
 			if (documents_empty(&i->documents))
