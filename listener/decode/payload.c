@@ -185,14 +185,15 @@ static size_t may_hold(const struct payload *p, size_t more, bool gzip, size_t i
 	if (p->inner != NULL)
 		most += may_hold(p->inner, inflated, p->inner->state == BETWEEN, inflated) -
 			payload_held(p->inner);
-	else if (gzip && p->state != JSON)
+	else if (gzip)
 		most += gunzip_cost() + 4 * inflated;
 	return most;
 }
 
 size_t payload_may_hold(const struct payload *p, struct slice given, size_t inflated)
 {
-	bool gzip = given.len > 0 && memchr(given.data, 0x1f, given.len) != NULL;
+	bool gzip = p->state != JSON && p->inner == NULL && given.len > 0 &&
+		    memchr(given.data, 0x1f, given.len) != NULL;
 	return may_hold(p, given.len, gzip, inflated);
 }
 
