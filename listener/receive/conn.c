@@ -187,15 +187,19 @@ void conn_keep_input(struct conn *c, struct slice rest)
 	}
 }
 
-/* To where octets stay, if that is known; else to a buffer. False without memory. */
+/*
+ * To where octets stay, if that is known, more of them at once while little is held; else to a buffer.
+ * False without memory.
+ */
 static bool begin_input(struct conn *c)
 {
 	size_t room = CONN_INPUT;
+	size_t most = worker_is_laden(c->worker) ? CONN_INPUT : CONN_LENT;
 	c->in = c->mode == CONN_UNFRAMED ? intake_room(c->intake, &room) : NULL;
 	c->in_lent = c->in != NULL;
 	if (!c->in_lent)
 		c->in = malloc(CONN_INPUT);
-	c->in_room = room < CONN_INPUT ? room : CONN_INPUT;
+	c->in_room = room < most ? room : most;
 	c->in_first = 0;
 	return c->in != NULL;
 }

@@ -50,7 +50,7 @@ struct conn {
 	enum conn_mode mode;
 	struct tls_session *tls; /* NULL: octets come and go as they are */
 
-	char *in; /* in_room octets, CONN_INPUT at most, only while there are some */
+	char *in; /* in_room octets, CONN_INPUT or CONN_LENT at most, only while there are some */
 	size_t in_room;
 	size_t in_first;
 	size_t in_len;
@@ -86,7 +86,7 @@ struct conn {
 	uint64_t write_since_ms;
 };
 
-enum { CONN_INPUT = 64 * 1024 };
+enum { CONN_INPUT = 64 * 1024, CONN_LENT = 256 * 1024 };
 
 /* Reasons that are told once per peer, beside the faults and those of the pipeline. */
 enum { ONCE_REFUSED = 1000, ONCE_CROWDED, ONCE_COMMAND, ONCE_TLS, ONCE_CLOSED };
