@@ -136,28 +136,47 @@ uint64_t worker_share(const struct worker *w, uint64_t limit)
 	return share == 0 ? 1 : share;
 }
 
-/*
- * Out of the loop: who frees room is in the middle of something, which those who are woken might
- * change.
- */
-static void wake_waiting(struct worker *w)
+static bool within_limit(const struct worker *w, uint64_t octets)
 {
-	w->freed = false;
-	/* Those who still find no room go back to the end of this queue: look at each one once. */
+	return octets <= worker_share(w, w->config->limits.in_flight);
+}
+
+/*
+ * Looks at each of those who wait once, as some go back to the end of the queue, and wakes it if it fits, or
+ * whatever it wants. Whether it woke any.
+ */
+static bool wake_some(struct worker *w, bool fitting)
+{
 	size_t count = 0;
+	uint64_t promised = 0;
+	bool woken = false;
 	struct hold *hold;
 	TAILQ_FOREACH(hold, &w->waiting, link)
 		count++;
 	while (count-- > 0 && (hold = TAILQ_FIRST(&w->waiting)) != NULL) {
+		uint64_t more = hold->wanted > hold->octets ? hold->wanted - hold->octets : 0;
 		TAILQ_REMOVE(&w->waiting, hold, link);
+		if (fitting && !within_limit(w, w->held + promised + more)) {
+			TAILQ_INSERT_TAIL(&w->waiting, hold, link);
+			continue;
+		}
+		promised += more;
+		woken = true;
 		hold->waiting = false;
 		hold->room_again(hold);
 	}
+	return woken;
 }
 
-static bool within_limit(const struct worker *w, uint64_t octets)
+/*
+ * Out of the loop: who frees room is in the middle of something, which those who are woken might
+ * change. Where nobody fits one may go beyond, which they find out.
+ */
+static void wake_waiting(struct worker *w)
 {
-	return octets <= worker_share(w, w->config->limits.in_flight);
+	w->freed = false;
+	if (!wake_some(w, true) && w->beyond == NULL)
+		(void)wake_some(w, false);
 }
 
 /* Who needs no more than there is lets another go beyond it. */
@@ -184,6 +203,7 @@ bool worker_hold(struct worker *w, struct hold *hold, size_t octets, bool alone)
 		set_held(w, hold, octets);
 		return true;
 	}
+	hold->wanted = octets;
 	if (!hold->waiting) {
 		hold->waiting = true;
 		TAILQ_INSERT_TAIL(&w->waiting, hold, link);
@@ -211,6 +231,11 @@ void worker_release(struct worker *w, struct hold *hold)
 		hold->waiting = false;
 	}
 	set_held(w, hold, 0);
+	/* It may have been woken in place of another. */
+	if (!TAILQ_EMPTY(&w->waiting)) {
+		w->freed = true;
+		update_spin(w);
+	}
 }
 
 /* ---- giving turns ---------------------------------------------------------------------------- */

@@ -52,6 +52,7 @@ struct hold {
 	TAILQ_ENTRY(hold) link;
 	bool waiting;
 	size_t octets;
+	size_t wanted; /* while it waits */
 	void (*room_again)(struct hold *hold);
 };
 

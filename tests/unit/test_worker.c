@@ -204,9 +204,52 @@ static void one_goes_beyond_the_limit(void **state)
 	worker_release(&worker, &a);
 }
 
+static unsigned woken;
+
+static void on_woken(struct hold *hold)
+{
+	(void)hold;
+	woken++;
+}
+
+/* Who would only be sent back is not asked; of those who fit none is left out for good. */
+static void those_who_fit_are_woken(void **state)
+{
+	(void)state;
+	enum { WAITING = 100 };
+	const size_t limit = (size_t)config.limits.in_flight;
+	const size_t part = limit / 10;
+	struct hold all = { .room_again = on_woken };
+	struct hold some[WAITING];
+	woken = 0;
+	assert_true(worker_hold(&worker, &all, limit, false));
+	for (unsigned i = 0; i < WAITING; i++) {
+		some[i] = (struct hold){ .room_again = on_woken };
+		assert_false(worker_hold(&worker, &some[i], part, false));
+	}
+	assert_true(worker_hold(&worker, &all, limit - 3 * part, false));
+	uv_run(&worker.loop, UV_RUN_NOWAIT);
+	assert_int_equal(woken, 3);
+	/* They need nothing any more. */
+	for (unsigned i = 0; i < 3; i++)
+		worker_release(&worker, &some[i]);
+	uv_run(&worker.loop, UV_RUN_NOWAIT);
+	assert_int_equal(woken, 6);
+	/* Where nobody fits, all find out who goes beyond. */
+	assert_false(worker_hold(&worker, &some[WAITING - 1], 2 * limit, false));
+	for (unsigned i = 0; i < WAITING - 1; i++)
+		worker_release(&worker, &some[i]);
+	woken = 0;
+	worker_release(&worker, &all);
+	uv_run(&worker.loop, UV_RUN_NOWAIT);
+	assert_int_equal(woken, 1);
+	worker_release(&worker, &some[WAITING - 1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(those_who_fit_are_woken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(few_turns_are_in_a_row, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_large_one_lets_others_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_more_than_two_are_in_the_works, set_up,
